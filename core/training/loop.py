@@ -1,0 +1,209 @@
+"""What every trainer shares: options, a resumable loop timed in minutes, averaged weights, export with a card.
+
+A trainer brings a model, a batch for every step and a loss. The learning rate follows the share of `--minutes`
+that is spent, so a run fits the time that is there on any machine and still ends on a small rate.
+"""
+
+import argparse
+import copy
+import json
+import math
+import os
+import platform
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from core.models.weights import save_weights
+from core.world.sprites import cache_folder
+
+
+@dataclass
+class Options:
+    """What a trainer's command line says."""
+
+    name: str
+    minutes: float
+    batch: int
+    lr: float
+    device: str = "cpu"
+    seed: int = 0
+    threads: int = 0  # 0: as many as torch likes
+    fresh: bool = False
+    compile: bool = False
+    out: Path = Path("assets/weights")
+    extra: dict = field(default_factory=dict)
+
+    @property
+    def checkpoint(self) -> Path:
+        return cache_folder() / "training" / f"{self.name}.pt"
+
+
+def options(name: str, description: str, minutes: float, batch: int, lr: float, **extra) -> Options:
+    """Parse the common options; `extra` adds trainer-specific ones with their defaults."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=minutes, help="training time, earlier runs included")
+    parser.add_argument("--batch", type=int, default=batch)
+    parser.add_argument("--lr", type=float, default=lr)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--fresh", action="store_true", help="start anew even if a checkpoint is there")
+    parser.add_argument("--compile", action="store_true", help="torch.compile; needs a C++ compiler")
+    parser.add_argument("--out", type=Path, default=Path("assets/weights"))
+    for key, value in extra.items():
+        parser.add_argument(f"--{key.replace('_', '-')}", type=type(value), default=value)
+    found = vars(parser.parse_args())
+    if found["threads"]:
+        torch.set_num_threads(found["threads"])
+    return Options(name=name, extra={key: found.pop(key) for key in extra}, **found)
+
+
+@dataclass
+class Progress:
+    """How far a training is; what a checkpoint holds besides weights."""
+
+    step: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    averages: dict[str, float] = field(default_factory=dict)
+
+    def note(self, logs: dict[str, float]) -> None:
+        for key, value in logs.items():
+            self.averages[key] = 0.98 * self.averages.get(key, value) + 0.02 * value
+
+
+Batch = Callable[[random.Random, int], object]  # made on a thread while the model works
+Loss = Callable[[nn.Module, object, torch.Generator], tuple[Tensor, dict[str, float]]]
+
+
+def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float = 0.05, ema: float = 0.999):
+    """Train for `opt.minutes`, resuming from the checkpoint if there is one. Returns (averaged model, Progress)."""
+    model.to(opt.device)
+    averaged = copy.deepcopy(model).eval().requires_grad_(False)
+    optimizer = torch.optim.AdamW(_groups(model, decay), lr=opt.lr, betas=(0.9, 0.95))
+    progress = Progress()
+    if opt.checkpoint.exists() and not opt.fresh:
+        _load(opt.checkpoint, model, averaged, optimizer, progress)
+    model.train()
+    compute = torch.compile(loss) if opt.compile else loss
+    saved = started = time.time()
+    before = progress.seconds
+    with ThreadPoolExecutor(1) as pool:
+        ready = pool.submit(batch, _rng(opt, progress.step), opt.batch)
+        while (share := progress.seconds / (60 * opt.minutes)) < 1:
+            data = ready.result()
+            ready = pool.submit(batch, _rng(opt, progress.step + 1), opt.batch)
+            _set_rate(optimizer, opt.lr, progress.step, share)
+            noise = torch.Generator(opt.device).manual_seed(opt.seed * 1_000_003 + progress.step)
+            value, logs = compute(model, data, noise)
+            _update(model, averaged, optimizer, value, min(ema, (1 + progress.step) / (10 + progress.step)))
+            progress.step += 1
+            progress.images += opt.batch
+            progress.seconds = before + time.time() - started
+            progress.note({"loss": float(value.detach())} | {key: float(item) for key, item in logs.items()})
+            if progress.step % 50 == 0:
+                _print(opt, progress)
+            if time.time() - saved > 120:
+                saved = time.time()
+                _save(opt.checkpoint, model, averaged, optimizer, progress)
+    _save(opt.checkpoint, model, averaged, optimizer, progress)
+    return averaged, progress
+
+
+def _rng(opt: Options, step: int) -> random.Random:
+    return random.Random(f"{opt.name}:{opt.seed}:{step}")  # the data of a step depends on nothing else
+
+
+def _groups(model: nn.Module, decay: float) -> list[dict]:
+    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
+    others = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
+    return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _set_rate(optimizer, peak: float, step: int, share: float) -> None:
+    warm = min(1.0, (step + 1) / 200)
+    for group in optimizer.param_groups:
+        group["lr"] = peak * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(share, 1))))
+
+
+def _update(model, averaged, optimizer, value: Tensor, ema: float) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    value.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    with torch.no_grad():
+        for slow, fast in zip(averaged.parameters(), model.parameters(), strict=True):
+            slow.lerp_(fast, 1 - ema)
+        for slow, fast in zip(averaged.buffers(), model.buffers(), strict=True):
+            slow.copy_(fast)
+
+
+def _print(opt: Options, progress: Progress) -> None:
+    numbers = " ".join(f"{key} {value:.4f}" for key, value in progress.averages.items())
+    rate = progress.images / max(progress.seconds, 1e-9)
+    minutes = progress.seconds / 60
+    print(f"{opt.name} step {progress.step} min {minutes:.1f}/{opt.minutes} {rate:.1f} img/s {numbers}", flush=True)
+
+
+def _save(path: Path, model, averaged, optimizer, progress: Progress) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parts = {"model": model.state_dict(), "averaged": averaged.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save(parts | {"progress": vars(progress)}, path.with_suffix(".tmp"))
+    os.replace(path.with_suffix(".tmp"), path)
+
+
+def _load(path: Path, model, averaged, optimizer, progress: Progress) -> None:
+    found = torch.load(path, weights_only=True, map_location="cpu")
+    model.load_state_dict(found["model"])
+    averaged.load_state_dict(found["averaged"])
+    optimizer.load_state_dict(found["optimizer"])
+    vars(progress).update(found["progress"])
+
+
+def load_averaged(model: nn.Module, opt: Options) -> Progress:
+    """Load the averaged weights of the last checkpoint, to export without training on."""
+    found = torch.load(opt.checkpoint, weights_only=True, map_location="cpu")
+    model.load_state_dict(found["averaged"])
+    return Progress(**found["progress"])
+
+
+def export(model: nn.Module, opt: Options, progress: Progress, config: dict, metrics: dict, about: str) -> None:
+    """Write NAME.safetensors (fp16), NAME.json (facts) and NAME.md (the card) into `opt.out`."""
+    opt.out.mkdir(parents=True, exist_ok=True)
+    sha = save_weights(model, opt.out / f"{opt.name}.safetensors", config)
+    facts = {
+        "name": opt.name, "about": about, "config": config, "sha256": sha,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "data": "emoji scenes composed on the fly (core/world), Microsoft Fluent Emoji artwork (MIT)",
+        "seed": opt.seed, "steps": progress.step, "images_seen": progress.images, "batch": opt.batch, "lr": opt.lr,
+        "minutes": round(progress.seconds / 60, 1), "hardware": hardware(opt),
+        "command": f"python -m core.training.{opt.name} --minutes {opt.minutes:g} --seed {opt.seed}",
+        "training": {key: round(value, 4) for key, value in progress.averages.items()},
+        "metrics": metrics,
+    }  # fmt: skip
+    (opt.out / f"{opt.name}.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (opt.out / f"{opt.name}.md").write_text(card(facts))
+
+
+def hardware(opt: Options) -> str:
+    """The device in words."""
+    if opt.device.startswith("cuda"):
+        return torch.cuda.get_device_name(0)
+    return f"{torch.get_num_threads()} threads of a {os.cpu_count()}-core {platform.machine()} CPU, float32"
+
+
+def card(facts: dict) -> str:
+    """A model card in Markdown from the facts of one training."""
+    rows = [(key, facts[key]) for key in facts if key not in ("name", "about", "metrics", "training", "config")]
+    lines = [f"# {facts['name']}", "", facts["about"], "", "| fact | value |", "|---|---|"]
+    lines += [f"| {key.replace('_', ' ')} | {value} |" for key, value in rows]
+    lines += ["", "## Configuration", "", f"`{json.dumps(facts['config'])}`", "", "## Metrics", "", "| metric | value |"]
+    lines += ["|---|---|"] + [f"| {key} | {value} |" for key, value in (facts["metrics"] | facts["training"]).items()]
+    return "\n".join([*lines, "", f"Sample sheet: `{facts['name']}.png`, made by the same command.", ""])
