@@ -1,0 +1,38 @@
+"""What can go wrong for a reason the caller can act on.
+
+Every message says what was received, what is allowed, and what to do. `code` is what a log keeps of it.
+"""
+
+
+class BeamscopeError(Exception):
+    code = "error"
+
+
+class BadRequest(BeamscopeError):
+    """The request cannot be met as it stands: an unknown name, an impossible value, a budget too small."""
+
+    code = "bad_request"
+
+
+class BudgetExhausted(BeamscopeError):
+    """The next model call would spend more than the budget has left. Nothing of it was computed."""
+
+    code = "budget_exhausted"
+
+
+class UnsupportedStrategy(BeamscopeError):
+    """The strategy needs something this generator does not do."""
+
+    code = "unsupported_strategy"
+
+
+class WeightsMissing(BeamscopeError):
+    """A model is known by name but its weights are not on this machine."""
+
+    code = "weights_missing"
+
+
+class PromptOutOfWorld(BeamscopeError):
+    """The embedded world knows no word of the prompt."""
+
+    code = "prompt_out_of_world"

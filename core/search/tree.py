@@ -1,0 +1,193 @@
+"""The search tree: a fold of events, and the only tree there is, live, stored or drawn.
+
+Knows no models and no pixels: a node remembers which of its images exist, not the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
+from typing import Any, Literal
+
+from core.search import events as ev
+from core.search.budget import Cost
+
+
+@dataclass(frozen=True)
+class Node:
+    """A state in the tree, with all that was found out about it. Fields up to `flops` as in NewNode."""
+
+    id: int
+    parent: int | None
+    step: int
+    index: int
+    seed: int
+    state: str
+    flops: float
+    score: float | None = None               # the guide's, higher is better
+    scores: Mapping[str, float] = field(default_factory=dict)
+    look: ev.Seen | None = None              # what the verifier saw when it gave the score
+    status: Literal["live", "kept", "pruned", "finished"] = "live"
+    rank: int | None = None                  # among `of` candidates of which `keeps` were kept; 0 is best
+    of: int | None = None
+    keeps: int | None = None
+    cut: float | None = None                 # score of the last one kept
+    rule: str | None = None
+    choice: int | None = None                # seq of the Pruned event; equal for candidates ranked together
+    has_preview: bool = False                # decoded as it stands
+    has_look: bool = False                   # decoded some steps ahead
+    has_final: bool = False                  # finished, by itself or by its rollout
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A run so far. `apply` is the only way to grow one."""
+
+    spec: ev.RunSpec | None = None
+    num_steps: int = 0
+    step_labels: tuple[str, ...] = ()
+    nodes: Mapping[int, Node] = field(default_factory=dict)   # by id, in creation order
+    spent: Cost = Cost()
+    seconds: float = 0.0                                      # of the last event
+    improvements: tuple[tuple[float, int, float], ...] = ()   # (total FLOPs spent, node, score)
+    end: ev.Finished | ev.Cancelled | ev.Failed | None = None
+
+    @classmethod
+    def of(cls, events: Iterable[ev.Event]) -> Tree:
+        return reduce(cls.apply, events, cls())
+
+    def apply(self, event: ev.Event) -> Tree:
+        """The tree after one more event; this one is unchanged."""
+        tree = replace(self, spent=self.spent + event.cost, seconds=event.seconds)
+        return _APPLY[type(event)](tree, event)
+
+    def best(self) -> Node | None:
+        """The node whose finished image is the best so far; its score is `improvements[-1]`'s."""
+        return self.nodes[self.improvements[-1][1]] if self.improvements else None
+
+    def path(self, id: int) -> list[Node]:
+        """From the root to the node, both included."""
+        node, path = self.nodes[id], []
+        while node is not None:
+            path.append(node)
+            node = None if node.parent is None else self.nodes[node.parent]
+        return path[::-1]
+
+    def children(self, id: int) -> list[Node]:
+        return [self.nodes[child] for child in self._children.get(id, ())]
+
+    def leaves(self) -> list[Node]:
+        """Nodes without children: finished, pruned, or still to be grown."""
+        return [node for node in self.nodes.values() if node.id not in self._children]
+
+    def curve(self) -> list[tuple[float, float]]:
+        """The any-time curve: (total FLOPs spent, best finished score so far)."""
+        return [(flops, score) for flops, _, score in self.improvements]
+
+    def label(self, step: int) -> str:
+        return self.step_labels[step - 1] if step else "prompt"
+
+    def why(self, id: int) -> str:
+        """Why the node was pruned or kept, from scores that were computed and nothing else."""
+        node = self.nodes[id]
+        if node.rank is None:
+            return self._why_unranked(node)
+        ranked = f"ranked {node.rank + 1} of {node.of} at {self.label(node.step)}, {node.keeps} kept"
+        if node.status != "pruned":
+            return f"Kept: {ranked}. Score {node.score:.3f}."
+        short = f"Score {node.score:.3f}, cut {node.cut:.3f}, short by {node.cut - node.score:.3f}."
+        return f"Pruned: {ranked}. {short} It would have survived with {' or '.join(self._rescues(node))}."
+
+    def _why_unranked(self, node: Node) -> str:
+        children = self.children(node.id)
+        if node.parent is None:
+            return "The prompt, where every candidate begins."
+        if children:
+            return f"Not ranked itself. What grew from it: {self.why(children[0].id)}"
+        return "Not ranked: the run ended first." if self.end else "Not ranked yet."
+
+    def _rescues(self, node: Node) -> list[str]:
+        """What would have kept a pruned node: a wider choice, or an observer as the verifier."""
+        rivals = [other for other in self.nodes.values() if other.choice == node.choice]
+        rescues = [f"{node.rank + 1} kept"]
+        for observer in set(node.scores) - {self.spec.verifier}:
+            rank = sum(other.scores.get(observer, 0) > node.scores[observer] for other in rivals)
+            if rank < node.keeps:
+                rescues.append(f"{observer} as verifier (rank {rank + 1})")
+        return sorted(rescues)
+
+    def as_networkx(self) -> Any:
+        """A networkx.DiGraph whose nodes carry the fields of Node."""
+        import networkx
+
+        graph = networkx.DiGraph()
+        graph.add_nodes_from((node.id, vars(node)) for node in self.nodes.values())
+        graph.add_edges_from((n.parent, n.id) for n in self.nodes.values() if n.parent is not None)
+        return graph
+
+    @cached_property
+    def _children(self) -> dict[int, list[int]]:
+        children: dict[int, list[int]] = {}
+        for node in self.nodes.values():
+            if node.parent is not None:
+                children.setdefault(node.parent, []).append(node.id)
+        return children
+
+    def _lane(self, id: int) -> Iterator[Node]:
+        """The unranked nodes above that lead to this one only: they share its fate."""
+        node = self.nodes[self.nodes[id].parent]
+        while node.parent is not None and node.rank is None and len(self.children(node.id)) == 1:
+            yield node
+            node = self.nodes[node.parent]
+
+    def _changed(self, changes: Mapping[int, Mapping[str, Any]]) -> Tree:
+        changed = {id: replace(self.nodes[id], **fields) for id, fields in changes.items()}
+        return replace(self, nodes={**self.nodes, **changed})
+
+
+def _started(tree: Tree, event: ev.Started) -> Tree:
+    return replace(tree, spec=event.spec, num_steps=event.num_steps, step_labels=event.step_labels)
+
+
+def _expanded(tree: Tree, event: ev.Expanded) -> Tree:
+    return replace(tree, nodes={**tree.nodes, **{new.id: Node(**vars(new)) for new in event.nodes}})
+
+
+def _previewed(tree: Tree, event: ev.Previewed) -> Tree:
+    return tree._changed({id: {"has_preview": True} for id in event.images})
+
+
+def _scored(tree: Tree, event: ev.Scored) -> Tree:
+    shown = {f"has_{event.image_kind}": True}
+    return tree._changed({
+        id: {"score": scores[tree.spec.verifier], "scores": scores, "look": event.look, **shown}
+        for id, scores in event.scores.items()
+    })
+
+
+def _pruned(tree: Tree, event: ev.Pruned) -> Tree:
+    kept = dict.fromkeys(event.kept, "finished" if event.step == tree.num_steps else "kept")
+    choice = {"of": len(event.ranks), "keeps": len(kept), "cut": event.cut, "rule": event.rule,
+              "choice": event.seq}
+    changes = {}
+    for id, rank in event.ranks.items():
+        status = kept.get(id, "pruned")
+        changes |= {above.id: {"status": "pruned" if status == "pruned" else "kept"} for above in tree._lane(id)}
+        changes[id] = {"rank": rank, "status": status, **choice}
+    return tree._changed(changes)
+
+
+def _improved(tree: Tree, event: ev.Improved) -> Tree:
+    return replace(tree, improvements=(*tree.improvements, (tree.spent.flops, event.node, event.score)))
+
+
+def _ended(tree: Tree, event: Any) -> Tree:
+    return replace(tree, end=event)
+
+
+_APPLY: dict[type[ev.Event], Callable[[Tree, Any], Tree]] = {
+    ev.Started: _started, ev.Expanded: _expanded, ev.Previewed: _previewed, ev.Scored: _scored,
+    ev.Pruned: _pruned, ev.Improved: _improved,
+    ev.Finished: _ended, ev.Cancelled: _ended, ev.Failed: _ended,
+}
