@@ -1,0 +1,18 @@
+"""What a search needs of a scorer. Higher is always better."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from core.search.budget import Cost
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Verifier(Protocol):
+    name: str
+    cost: Cost   # of one image: flops_verifier and verifier_calls=1
+
+    def score(self, prompt: str, images: np.ndarray) -> list[float]:
+        """One finite number for each image, uint8 [B, H, W, 3]; independent of the rest of the batch."""

@@ -1,0 +1,94 @@
+"""A world without torch and with a known optimum: an image is a row of digits, the best one spells TARGET.
+
+Counts what it really computes, so that the ledger can be checked against it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.search.budget import Cost
+from core.search.search import derive_seed
+
+TARGET = (3, 1, 4, 1)
+UNKNOWN = 255   # a pixel whose digit is not drawn yet
+
+
+class ToyGenerator:
+    """States are tuples of digits; each step draws one more from its seed alone.
+
+    reliable: an unfinished preview shows the digits drawn so far, or noise instead.
+    branching: with {0} the later digits follow from the first, as with an ODE sampler.
+    """
+
+    def __init__(self, digits: int = 10, reliable: bool = True, branching: frozenset[int] | None = None):
+        self.name = "toy"
+        self.num_steps = len(TARGET)
+        self.step_labels = tuple(f"digit {i + 1}" for i in range(self.num_steps))
+        self.branching_steps = frozenset(range(self.num_steps)) if branching is None else branching
+        self.decode_cost = Cost(flops_decoder=5e8, decodes=1)
+        self.digits, self.reliable = digits, reliable
+        self.computed = Counter()   # forwards by step; candidates; decoded images
+
+    def start(self, prompt: str) -> tuple[int, ...]:
+        return ()
+
+    def step(self, states: Sequence[tuple[int, ...]], seeds: Sequence[int]) -> list[tuple[int, ...]]:
+        steps = {len(state) for state in states}
+        assert len(steps) == 1, "a batch has one step"
+        self.computed[steps.pop()] += len({id(state) for state in states})
+        self.computed["candidates"] += len(states)
+        return [(*state, self._digit(state, seed)) for state, seed in zip(states, seeds, strict=True)]
+
+    def _digit(self, state: tuple[int, ...], seed: int) -> int:
+        if len(state) in self.branching_steps:
+            return seed % self.digits
+        return (3 * state[-1] + 1) % self.digits
+
+    def preview(self, states: Sequence[tuple[int, ...]]) -> np.ndarray:
+        self.computed["decoded"] += len(states)
+        return np.stack([self._image(state) for state in states])
+
+    def _image(self, state: tuple[int, ...]) -> np.ndarray:
+        row = [*state, *[UNKNOWN] * (self.num_steps - len(state))]
+        if len(state) < self.num_steps and not self.reliable:
+            row = [derive_seed(sum(state), i) % self.digits for i in range(self.num_steps)]
+        return np.repeat(np.array(row, np.uint8)[None, :, None], 3, axis=2).repeat(2, axis=0)   # [2, steps, 3]
+
+    def step_cost(self, step: int) -> Cost:
+        return Cost(nfe=1, tokens=(step + 1) ** 2, flops_generator=1e9 * (step + 1) ** 2)
+
+    def freeze(self, state: tuple[int, ...]) -> bytes:
+        return bytes(state)
+
+    def thaw(self, prompt: str, data: bytes) -> tuple[int, ...]:
+        return tuple(data)
+
+
+class Closeness:
+    """Minus the distance from TARGET over the digits that are known: 0 is the optimum."""
+
+    def __init__(self, name: str = "closeness"):
+        self.name, self.cost, self.calls = name, Cost(flops_verifier=25e7, verifier_calls=1), 0
+
+    def score(self, prompt: str, images: np.ndarray) -> list[float]:
+        self.calls += len(images)
+        return [
+            -float(sum(abs(digit - want) for digit, want in zip(image[0, :, 0].tolist(), TARGET, strict=True)
+                       if digit != UNKNOWN))
+            for image in images
+        ]
+
+
+class Brightness:
+    """Blind to the target: the mean pixel."""
+
+    def __init__(self):
+        self.name, self.cost, self.calls = "brightness", Cost(flops_verifier=1e8, verifier_calls=1), 0
+
+    def score(self, prompt: str, images: np.ndarray) -> list[float]:
+        self.calls += len(images)
+        return [float(np.mean(image)) for image in images]
