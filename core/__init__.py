@@ -1,0 +1,5 @@
+"""Beamscope: live search trees over text-to-image generation."""
+
+from core.torchvision_shim import install
+
+install()
