@@ -71,7 +71,8 @@ class Search:
     ):
         self.params = checked_params(spec.strategy, spec.params, generator.num_steps)
         require_branches(spec.strategy, spec.generator, any(step > 0 for step in generator.branching_steps))
-        _check_spec(spec, verifiers)
+        check_spec(spec)
+        _check_loaded(spec, verifiers)
         self.generator, self.verifiers, self.spec = generator, verifiers, spec
         self.cancelled, self.display = cancelled, display
         self.tree, self.ledger = Tree(), Ledger(Budget(spec.budget_flops))
@@ -346,13 +347,17 @@ def _one_line(error: Exception) -> str:
     return text if isinstance(error, BeamscopeError) else f"{type(error).__name__}: {text}"
 
 
-def _check_spec(spec: ev.RunSpec, verifiers: Mapping[str, Any]) -> None:
+def check_spec(spec: ev.RunSpec) -> None:
+    """Raises BadRequest when the prompt, the seed or the budget is impossible."""
     if not spec.prompt.strip():
         raise BadRequest("the prompt is empty: say what the picture should show")
     if not isinstance(spec.seed, int) or not 0 <= spec.seed < SEEDS:
         raise BadRequest(f"seed {spec.seed!r} is impossible: it is a whole number from 0 to {SEEDS - 1}")
     if spec.budget_flops is not None and not 0 < spec.budget_flops < math.inf:
         raise BadRequest(f"a budget of {spec.budget_flops!r} FLOPs is impossible: it is a positive number")
+
+
+def _check_loaded(spec: ev.RunSpec, verifiers: Mapping[str, Any]) -> None:
     missing = {spec.verifier, *spec.observers} - set(verifiers)
     if missing:
         raise BadRequest(f"verifier {', '.join(sorted(missing))} is not loaded: loaded are {', '.join(verifiers)}")

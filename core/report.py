@@ -1,0 +1,90 @@
+"""A run in words and in JSON, from its tree alone; and the folder of files that is handed out.
+
+Knows no models: it says the same of a live run and of a replayed one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from core.runs import RunStore
+from core.search.events import Event, Failed, Finished, Pruned
+from core.search.tree import Tree
+
+GIGA = 1e9
+
+
+def summary(tree: Tree, run: str, image: Path | None) -> dict[str, Any]:
+    """The run as one JSON object. `image` is the PNG of its best image, if it has one."""
+    spec = tree.spec
+    return {
+        "run": run, "prompt": spec.prompt, "strategy": spec.strategy, "verifier": spec.verifier, "seed": spec.seed,
+        "best": _best(tree, image),
+        "cost": {**vars(tree.spent), "flops": tree.spent.flops},
+        "nodes": len(tree.nodes), "pruned": len(_pruned(tree)), "scales": tree.num_steps,
+    }
+
+
+def _best(tree: Tree, image: Path | None) -> dict[str, Any] | None:
+    best = tree.best()
+    if best is None:
+        return None
+    scores = tree.end.scores if isinstance(tree.end, Finished) else best.scores
+    return {"node": best.id, "score": tree.improvements[-1][2], "scores": dict(scores), "image": str(image)}
+
+
+def _pruned(tree: Tree) -> list[int]:
+    """Candidates that lost; the unranked way to them does not count."""
+    return [node.id for node in tree.nodes.values() if node.status == "pruned" and node.rank is not None]
+
+
+def in_words(tree: Tree, run: str, image: Path | None) -> Iterator[str]:
+    spec, cost = tree.spec, tree.spent
+    params = ", ".join(f"{name} {value}" for name, value in spec.params.items())
+    yield f"run    {run}: {spec.prompt!r}, {spec.generator}, {spec.strategy} ({params}), seed {spec.seed}"
+    best = _best(tree, image)
+    if best:
+        scores = " · ".join(f"{name} {score:.3f}" for name, score in best["scores"].items())   # the guide's first
+        yield f"best   node {best['node']}, {scores}"
+        yield f"image  {best['image']}"
+    yield (
+        f"cost   {cost.flops / GIGA:.2f} GFLOP (generator {cost.flops_generator / GIGA:.2f}, "
+        f"decoder {cost.flops_decoder / GIGA:.2f}, verifier {cost.flops_verifier / GIGA:.2f}), {cost.nfe} NFE, "
+        f"{cost.tokens} tokens, {cost.decodes} decodes, {cost.verifier_calls} verifier calls, {tree.seconds:.1f} s"
+    )
+    yield f"tree   {len(tree.nodes)} nodes, {len(_pruned(tree))} pruned, {tree.num_steps} scales"
+
+
+def choices(tree: Tree, events: Iterable[Event]) -> Iterator[str]:
+    """One line for every time candidates were ranked: how many lost, and why."""
+    for event in events:
+        if isinstance(event, Pruned):
+            lost = len(event.ranks) - len(event.kept)
+            best = tree.nodes[event.kept[0]].score
+            yield (
+                f"{tree.label(event.step):>8}: {len(event.ranks)} candidates, {len(event.kept)} kept, {lost} pruned "
+                f"({event.rule} by {event.look}: best {best:.3f}, cut {event.cut:.3f})"
+            )
+
+
+def ending(tree: Tree, status: str) -> str:
+    """How the run ended, in one line."""
+    if isinstance(tree.end, Failed):
+        return f"failed ({tree.end.code}): {tree.end.message}"
+    if isinstance(tree.end, Finished) and tree.end.reason == "budget":
+        return "ended with the budget"
+    return status
+
+
+def export(store: RunStore, run: str, tree: Tree, folder: Path) -> Path | None:
+    """Write the previews, run.json with all events, and best.png; the path of the last, if there is a best."""
+    shutil.copytree(store.folder(run) / "previews", folder / "previews", dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns("*.png"))
+    events = [event.to_json() for event in store.load(run)]
+    (folder / "run.json").write_text(json.dumps({"run": run, **store.meta(run), "events": events}))
+    best = tree.best()
+    return Path(shutil.copy(store.best_image(run, best.id), folder / "best.png")) if best else None

@@ -1,0 +1,76 @@
+"""From what a person asked for to a run that can start, or the sentence that says why it cannot.
+
+Cheap checks come first: nothing is loaded for a request that cannot be met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.compare import rival
+from core.generators.registry import GENERATORS, load_generator
+from core.registry import pick
+from core.search.budget import Cost
+from core.search.errors import BadRequest, PromptOutOfWorld
+from core.search.events import RunSpec
+from core.search.search import check_spec
+from core.search.sizing import estimate, fit
+from core.search.strategies.registry import checked_params, require_branches
+from core.verifiers.registry import VERIFIERS, load_verifier
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run ready to start: all parameters set, models loaded, cost known."""
+
+    spec: RunSpec
+    generator: Any
+    verifiers: Mapping[str, Any]
+    cost: Cost
+
+
+def check(spec: RunSpec) -> None:
+    """All that can be said against a request without a model. Raises BadRequest, UnsupportedStrategy or
+    PromptOutOfWorld. `spec.params` holds only what was asked for."""
+    check_spec(spec)
+    generator = pick("generator", GENERATORS, spec.generator)
+    for name in (spec.verifier, *spec.observers):
+        pick("verifier", VERIFIERS, name)
+    checked_params(spec.strategy, spec.params)
+    require_branches(spec.strategy, spec.generator, generator.branches)
+    if spec.generator.startswith("emoji-"):
+        _check_words(spec.prompt)
+
+
+def _check_words(prompt: str) -> None:
+    from core.world.captions import check as check_caption
+
+    words = check_caption(prompt)
+    if not words.known:
+        raise PromptOutOfWorld(f"the embedded world knows no word of {prompt!r}: {'; '.join(words.notes)}")
+
+
+def prepare(spec: RunSpec) -> Prepared:
+    """Check, load and size a request. Raises as `check`, `fit` and the loaders do."""
+    check(spec)
+    generator = load_generator(spec.generator)
+    verifiers = {name: load_verifier(name) for name in (spec.verifier, *spec.observers)}
+    spec = fit(spec, generator, verifiers)
+    return Prepared(spec, generator, verifiers, estimate(spec, generator, verifiers))
+
+
+def prepare_pair(spec: RunSpec, baseline: str) -> tuple[Prepared, Prepared]:
+    """The request, and best of n on `baseline` with the FLOPs that the request will spend.
+
+    Where not even one image of the baseline fits into these, it may use all of the budget.
+    """
+    check(rival(spec, 1.0, baseline))
+    first = prepare(spec)
+    try:
+        return first, prepare(rival(spec, first.cost.flops, baseline))
+    except BadRequest:
+        if spec.budget_flops is None:
+            raise
+        return first, prepare(rival(spec, spec.budget_flops, baseline))
