@@ -9,6 +9,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from core.search.errors import WeightsMissing
+
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "weights"
 
 
@@ -22,6 +24,14 @@ def save_weights(model: nn.Module, path: Path, config: dict) -> str:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def weights_file(name: str) -> Path:
+    """The committed weights `name`. Raises WeightsMissing with the way to make them."""
+    path = FOLDER / f"{name}.safetensors"
+    if not path.exists():
+        raise WeightsMissing(f"{path} is missing: fetch it with the repository or run python -m core.training.{name}")
+    return path
 
 
 def load_config(path: Path) -> dict:

@@ -36,7 +36,6 @@ class Options:
     seed: int = 0
     threads: int = 0  # 0: as many as torch likes
     fresh: bool = False
-    compile: bool = False
     out: Path = Path("assets/weights")
     extra: dict = field(default_factory=dict)
 
@@ -55,7 +54,6 @@ def options(name: str, description: str, minutes: float, batch: int, lr: float, 
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--fresh", action="store_true", help="start anew even if a checkpoint is there")
-    parser.add_argument("--compile", action="store_true", help="torch.compile; needs a C++ compiler")
     parser.add_argument("--out", type=Path, default=Path("assets/weights"))
     for key, value in extra.items():
         parser.add_argument(f"--{key.replace('_', '-')}", type=type(value), default=value)
@@ -92,7 +90,6 @@ def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float
     if opt.checkpoint.exists() and not opt.fresh:
         _load(opt.checkpoint, model, averaged, optimizer, progress)
     model.train()
-    compute = torch.compile(loss) if opt.compile else loss
     saved = started = time.time()
     before = progress.seconds
     with ThreadPoolExecutor(1) as pool:
@@ -102,7 +99,7 @@ def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float
             ready = pool.submit(batch, _rng(opt, progress.step + 1), opt.batch)
             _set_rate(optimizer, opt.lr, progress.step, share)
             noise = torch.Generator(opt.device).manual_seed(opt.seed * 1_000_003 + progress.step)
-            value, logs = compute(model, data, noise)
+            value, logs = loss(model, data, noise)
             _update(model, averaged, optimizer, value, min(ema, (1 + progress.step) / (10 + progress.step)))
             progress.step += 1
             progress.images += opt.batch
@@ -204,6 +201,6 @@ def card(facts: dict) -> str:
     rows = [(key, facts[key]) for key in facts if key not in ("name", "about", "metrics", "training", "config")]
     lines = [f"# {facts['name']}", "", facts["about"], "", "| fact | value |", "|---|---|"]
     lines += [f"| {key.replace('_', ' ')} | {value} |" for key, value in rows]
-    lines += ["", "## Configuration", "", f"`{json.dumps(facts['config'])}`", "", "## Metrics", "", "| metric | value |"]
-    lines += ["|---|---|"] + [f"| {key} | {value} |" for key, value in (facts["metrics"] | facts["training"]).items()]
+    lines += ["", f"Configuration: `{json.dumps(facts['config'])}`", "", "| metric | value |", "|---|---|"]
+    lines += [f"| {key} | {value} |" for key, value in (facts["metrics"] | facts["training"]).items()]
     return "\n".join([*lines, "", f"Sample sheet: `{facts['name']}.png`, made by the same command.", ""])

@@ -1,4 +1,4 @@
-"""Train the tokenizer: python -m core.training.tokenizer --minutes 25 --compile
+"""Train the tokenizer: python -m core.training.tokenizer --minutes 25
 
 Reconstruction only: L1, squared and gradient terms, object pixels weighted over the flat background. A quarter of
 the images decode from fewer scales (nested dropout), so that every running sum decodes to a readable preview.

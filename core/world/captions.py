@@ -28,11 +28,11 @@ PHRASES = {
     "below": ("underneath", "beneath", "below", "under"),
 }
 SOME = {"some", "several", "few", "many"}
-FILLER = set(
-    "the of is are there in with picture photo image drawing emoji scene showing show shows we see you can at to its "
-    "it that this which here placed please draw render 3d"
-    .split()
-)  # fmt: skip
+FILLER = frozenset((
+    "the", "of", "is", "are", "there", "in", "with", "to", "at", "its", "it", "that", "this", "which", "here", "placed",
+    "picture", "photo", "image", "drawing", "emoji", "scene", "showing", "show", "shows", "draw", "render", "3d",
+    "we", "see", "you", "can", "please",
+))  # fmt: skip
 # The models' token table. Append, never reorder.
 VOCABULARY = (
     "<pad>", "<end>", *NUMBERS, "some", *COLOURS, *RELATIONS, "and", "on", "background",

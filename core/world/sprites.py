@@ -72,7 +72,7 @@ def recolour(picture: Image.Image, colour: str) -> Image.Image:
     hue, least_saturation, gain = COLOURS[colour]
     h, s, v = (np.asarray(band, np.float32) / 255 for band in picture.convert("RGB").convert("HSV").split())
     mask = np.clip((s - 0.15) / 0.15, 0, 1)  # soft edge, so that greys stay grey
-    saturated = np.clip(np.maximum(s, least_saturation), 0, 1) if colour != "pink" else np.full_like(s, least_saturation)
+    saturated = np.full_like(s, least_saturation) if colour == "pink" else np.maximum(s, least_saturation)
     brighter = np.clip(v * gain, 0, 1)
     hsv = np.stack([np.full_like(h, hue), saturated, brighter], -1)
     tinted = Image.fromarray((hsv * 255).astype(np.uint8), "HSV").convert("RGB")
