@@ -65,9 +65,9 @@ def _tokens(prompt: str) -> list[tuple[str, str | None]]:
     found = []
     for match in _WORD.finditer(marked.lower()):
         word = match.group(1) or match.group(0).removesuffix("'s")
-        if word in FILLER and found and found[-1][0] in ("a", "an"):
-            found[-1] = (found[-1][0], "")  # "a picture of two cats" counts cats, not pictures
         known = word if match.group(1) else SURFACE.get(word)
+        if found and found[-1][0] in ("a", "an") and (word in FILLER or known in (*NUMBERS, "some")):
+            found[-1] = (found[-1][0], "")  # "a picture of two cats", "a pair of cats": the article counts nothing
         found.append((word, "" if word in FILLER and not match.group(1) else known))
     return found
 
