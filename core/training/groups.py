@@ -1,0 +1,68 @@
+"""Training data of the verifiers: a scene, scenes that are almost it, a prompt for each, and who is wrong where.
+
+Every prompt of a group meets every image of the group, so neither prompts nor images alone tell the answer.
+"""
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.models.text import tokenise
+from core.models.weights import from_images
+from core.training.cells import cells
+from core.training.damage import Damage, sample_damage, worse
+from core.world.captions import describe
+from core.world.corruptions import corrupt, read, wrong_atoms
+from core.world.render import render
+from core.world.scene import Scene, sample_scene
+
+
+@dataclass(frozen=True)
+class Groups:
+    """G groups of M images and as many prompts, flattened group by group where a size says G*M."""
+
+    images: Tensor  # [G*M, 3, 128, 128] in [-1, 1], undamaged
+    words: Tensor  # [G*M, T]
+    wrong: Tensor  # [G, M, M + 1] wrong atoms of prompt p on image i; the last is an image of the next group
+    level: Tensor  # [G, M] 1 where an image is damaged more than the rest of its group
+    damages: list[Damage]  # G*M
+    cells: Tensor  # [G*M, 64, 3], see core.training.cells
+
+
+def make_groups(rng: random.Random, count: int, members: int = 4) -> Groups:
+    """`count` groups; in a sixth of them the second image is the first scene again, rendered worse."""
+    scenes, damages, level = [], [], torch.zeros(count, members, dtype=torch.long)
+    for number in range(count):
+        scene, damage = sample_scene(rng), sample_damage(rng)
+        group = [scene, *(_corrupted(rng, scene) for _ in range(members - 1))]
+        spoilt = [damage] * members
+        if rng.random() < 0.16:
+            group[1], spoilt[1], level[number, 1] = scene, worse(rng, damage), 1
+        scenes.append(group)
+        damages += spoilt
+    prompts = [[describe(scene, rng) for scene in group] for group in scenes]
+    flat = [scene for group in scenes for scene in group]
+    return Groups(
+        from_images(np.stack([render(scene) for scene in flat])),
+        tokenise([prompt for group in prompts for prompt in group]),
+        _wrong(prompts, scenes), level, damages, torch.stack([cells(scene) for scene in flat]),
+    )  # fmt: skip
+
+
+def _corrupted(rng: random.Random, scene: Scene) -> Scene:
+    return corrupt(rng, scene, rng.choices((1, 2, 3), (65, 25, 10))[0])
+
+
+def _wrong(prompts: list[list[str]], scenes: list[list[Scene]]) -> Tensor:
+    rows = []
+    for number, group in enumerate(prompts):
+        others = scenes[(number + 1) % len(scenes)]
+        wishes = [read(prompt) for prompt in group]
+        rows.append(
+            [[wrong_atoms(wish, scene) for scene in (*scenes[number], other)]
+             for wish, other in zip(wishes, others, strict=True)]
+        )  # fmt: skip
+    return torch.tensor(rows)

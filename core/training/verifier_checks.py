@@ -1,0 +1,171 @@
+"""How verifiers are tested on scenes they have not seen: which of two images shows the prompt, and how early.
+
+The two images differ by one corruption and the prompt is complete, so chance is one half. Figures come with 95%
+intervals: Wilson's for shares, a normal one over prompts for correlations.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from core.models.tokenizer import SCALES, Tokenizer
+from core.models.weights import from_images, to_images
+from core.training.damage import CLEAN, FULL, Damage, apply
+from core.world.captions import full_prompt
+from core.world.corruptions import CORRUPTIONS, corrupt
+from core.world.render import render
+from core.world.scene import Scene, sample_scene
+
+Score = Callable[[Tensor, list[str]], Tensor]  # images [B, 3, 128, 128] in [-1, 1] and a prompt for each -> [B]
+TESTED = ("replace object", "replace colour", "swap attribute", "swap relation", "count +-1")
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Prompts, images that show them and images that almost do, [N, 3, 128, 128]."""
+
+    prompts: list[str]
+    right: Tensor
+    wrong: Tensor
+
+
+def draw(scenes: list[Scene]) -> Tensor:
+    return from_images(np.stack([render(scene) for scene in scenes]))
+
+
+def make_pairs(kind: str, count: int) -> Pairs:
+    """`count` scenes to which the corruption `kind` applies, always the same ones."""
+    rng = random.Random(f"verifier validation: {kind}")
+    found: list[tuple[Scene, Scene]] = []
+    while len(found) < count:
+        scene = sample_scene(rng)
+        if (other := CORRUPTIONS[kind](rng, scene)) is not None:
+            found.append((scene, other))
+    right, wrong = zip(*found, strict=True)
+    return Pairs([full_prompt(scene) for scene in right], draw(right), draw(wrong))
+
+
+def scores(score: Score, images: Tensor, prompts: list[str]) -> Tensor:
+    parts = [score(images[i : i + CHUNK], prompts[i : i + CHUNK]) for i in range(0, len(images), CHUNK)]
+    return torch.cat(parts)
+
+
+def damaged(tokenizer: Tokenizer, images: Tensor, damage: Damage) -> Tensor:
+    """All images damaged the same way, in chunks."""
+    noise = torch.Generator().manual_seed(1)
+    parts = [apply(tokenizer, part, [damage] * len(part), noise) for part in images.split(CHUNK)]
+    return torch.cat(parts)
+
+
+def share(hits: Tensor) -> str:
+    """A share of True with Wilson's 95% interval."""
+    n, p, z = len(hits), float(hits.float().mean()), 1.96
+    centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return f"{p:.3f} [{(centre - half) / (1 + z * z / n):.3f}, {(centre + half) / (1 + z * z / n):.3f}]"
+
+
+def mean(values: Tensor) -> str:
+    """A mean with its normal 95% interval."""
+    half = 1.96 * float(values.std()) / math.sqrt(len(values))
+    return f"{float(values.mean()):.3f} [{float(values.mean()) - half:.3f}, {float(values.mean()) + half:.3f}]"
+
+
+def spearman(a: Tensor, b: Tensor) -> Tensor:
+    """Rank correlation along the last axis, ties broken by order."""
+    ranks = [x.argsort(-1).argsort(-1).float() for x in (a, b)]
+    x, y = (rank - rank.mean(-1, keepdim=True) for rank in ranks)
+    return (x * y).sum(-1) / (x.square().sum(-1) * y.square().sum(-1)).sqrt()
+
+
+@torch.no_grad()
+def check_matching(score: Score, tokenizer: Tokenizer, count: int = 256) -> dict[str, str]:
+    """Two-way accuracies by corruption and damage, blindness of the image alone, and rank correlation by scale."""
+    metrics = {}
+    for kind in TESTED:
+        pairs = make_pairs(kind, count)
+        for name, damage in _conditions():
+            right, wrong = (damaged(tokenizer, images, damage) for images in (pairs.right, pairs.wrong))
+            hits = scores(score, right, pairs.prompts) > scores(score, wrong, pairs.prompts)
+            metrics[f"2-way, {kind}, {name}"] = share(hits)
+            if damage == CLEAN:
+                others = pairs.prompts[1:] + pairs.prompts[:1]
+                blind = scores(score, right, others) > scores(score, wrong, others)
+                metrics[f"2-way, {kind}, prompt of another scene (chance .5)"] = share(blind)
+    return metrics | _by_scale(score, tokenizer)
+
+
+def _conditions() -> Iterator[tuple[str, Damage]]:
+    yield "clean render", CLEAN
+    yield "round trip", FULL
+    for scales in (3, 4, 5):
+        yield f"preview of scale {scales}", Damage(scales=scales)
+
+
+def _by_scale(score: Score, tokenizer: Tokenizer, prompts: int = 64, candidates: int = 8) -> dict[str, str]:
+    """Within-prompt Spearman of the score of each scale's preview with the score of the finished decode."""
+    rng = random.Random("verifier validation: scales")
+    scenes, texts = [], []
+    for _ in range(prompts):
+        scene = sample_scene(rng)
+        scenes += [scene, *(corrupt(rng, scene, rng.choice((1, 1, 2, 3))) for _ in range(candidates - 1))]
+        texts += [full_prompt(scene)] * candidates
+    images = draw(scenes)
+    by_scale = [
+        scores(score, damaged(tokenizer, images, Damage(scales=k)), texts).view(prompts, candidates)
+        for k in range(1, len(SCALES) + 1)
+    ]
+    return {
+        f"Spearman of scale {k + 1} with the finished image": mean(spearman(early, by_scale[-1]))
+        for k, early in enumerate(by_scale[:-1])
+    }
+
+
+def calibration(count: int) -> tuple[Tensor, list[str], list[str]]:
+    """Clean renders, their own prompts and prompts of other scenes."""
+    rng = random.Random("verifier calibration")
+    scenes = [sample_scene(rng) for _ in range(count)]
+    own = [full_prompt(scene) for scene in scenes]
+    return draw(scenes), own, own[1:] + own[:1]
+
+
+@torch.no_grad()
+def sheet(score: Score, tokenizer: Tokenizer, rows: int = 8) -> np.ndarray:
+    """Rows of one prompt each: the faithful render, four corruptions, and previews of the faithful one, scored."""
+    rng = random.Random("verifier sheet")
+    lines = []
+    while len(lines) < rows:
+        scene = sample_scene(rng)
+        others = [CORRUPTIONS[name](rng, scene) for name in TESTED]
+        kept = [(name, other) for name, other in zip(TESTED, others, strict=True) if other is not None][:4]
+        if len(kept) == 4:
+            lines.append(_row(score, tokenizer, scene, kept))
+    return np.concatenate(lines)
+
+
+def _row(score: Score, tokenizer: Tokenizer, scene: Scene, others: list[tuple[str, Scene]]) -> np.ndarray:
+    faithful = draw([scene])
+    previews = [damaged(tokenizer, faithful, Damage(scales=k)) for k in (3, 4, 5, 6)]
+    images = torch.cat([faithful, draw([other for _, other in others]), *previews])
+    prompt = full_prompt(scene)
+    names = ["faithful", *(name for name, _ in others), *(f"scale {k}" for k in (3, 4, 5, 6))]
+    labels = [f"{name} {float(v):.2f}" for name, v in zip(names, score(images, [prompt] * len(images)), strict=True)]
+    return strip(to_images(images), labels, prompt)
+
+
+def strip(images: np.ndarray, labels: list[str], title: str) -> np.ndarray:
+    """Images [N, H, H, 3] side by side, a title above and a label under each."""
+    count, side = images.shape[:2]
+    page = Image.new("RGB", (count * (side + 4), side + 32), "white")
+    pen = ImageDraw.Draw(page)
+    pen.text((2, 2), title, fill="black")
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        page.paste(Image.fromarray(image), (index * (side + 4), 16))
+        pen.text((index * (side + 4) + 2, side + 18), label, fill="black")
+    return np.asarray(page)
