@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import reduce
 from typing import Any, Literal
 
 from core.search import events as ev
@@ -48,6 +48,7 @@ class Tree:
     num_steps: int = 0
     step_labels: tuple[str, ...] = ()
     nodes: Mapping[int, Node] = field(default_factory=dict)   # by id, in creation order
+    below: Mapping[int, tuple[int, ...]] = field(default_factory=dict)   # ids of the children, of nodes with any
     spent: Cost = Cost()
     seconds: float = 0.0                                      # of the last event
     improvements: tuple[tuple[float, int, float], ...] = ()   # (total FLOPs spent, node, score)
@@ -75,11 +76,11 @@ class Tree:
         return path[::-1]
 
     def children(self, id: int) -> list[Node]:
-        return [self.nodes[child] for child in self._children.get(id, ())]
+        return [self.nodes[child] for child in self.below.get(id, ())]
 
     def leaves(self) -> list[Node]:
         """Nodes without children: finished, pruned, or still to be grown."""
-        return [node for node in self.nodes.values() if node.id not in self._children]
+        return [node for node in self.nodes.values() if node.id not in self.below]
 
     def curve(self) -> list[tuple[float, float]]:
         """The any-time curve: (total FLOPs spent, best finished score so far)."""
@@ -126,14 +127,6 @@ class Tree:
         graph.add_edges_from((n.parent, n.id) for n in self.nodes.values() if n.parent is not None)
         return graph
 
-    @cached_property
-    def _children(self) -> dict[int, list[int]]:
-        children: dict[int, list[int]] = {}
-        for node in self.nodes.values():
-            if node.parent is not None:
-                children.setdefault(node.parent, []).append(node.id)
-        return children
-
     def _lane(self, id: int) -> Iterator[Node]:
         """The unranked nodes above that lead to this one only: they share its fate."""
         node = self.nodes[self.nodes[id].parent]
@@ -151,7 +144,11 @@ def _started(tree: Tree, event: ev.Started) -> Tree:
 
 
 def _expanded(tree: Tree, event: ev.Expanded) -> Tree:
-    return replace(tree, nodes={**tree.nodes, **{new.id: Node(**vars(new)) for new in event.nodes}})
+    below = dict(tree.below)
+    for new in event.nodes:
+        if new.parent is not None:
+            below[new.parent] = (*below.get(new.parent, ()), new.id)
+    return replace(tree, nodes={**tree.nodes, **{new.id: Node(**vars(new)) for new in event.nodes}}, below=below)
 
 
 def _previewed(tree: Tree, event: ev.Previewed) -> Tree:
