@@ -254,7 +254,7 @@ class _Progress:
     """A bar on stderr: redrawn on a terminal, a line for every tenth elsewhere."""
 
     def __init__(self, flops: float):
-        self.flops, self.live, self.drawn = flops, sys.stderr.isatty(), -1
+        self.flops, self.live, self.drawn = max(flops, 1.0), sys.stderr.isatty(), -1
 
     def show(self, trees: Sequence[Tree]) -> None:
         spent = sum(tree.spent.flops for tree in trees)
