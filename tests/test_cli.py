@@ -1,0 +1,316 @@
+"""The command line, in process, on the toy world."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core import cli
+from core.generators.registry import GENERATORS
+from core.registry import Entry, lazy
+from core.runs import RunStore
+from core.search.errors import WeightsMissing
+from core.search.events import from_json
+from core.search.strategies.registry import unsupported
+from core.search.tree import Tree
+from core.verifiers.registry import VERIFIERS
+from tests.toy import Brightness, Closeness, ToyGenerator
+
+ROOT = Path(__file__).parents[1]
+KEYS = {"run", "prompt", "strategy", "verifier", "seed", "best", "cost", "nodes", "pruned", "scales"}
+
+
+class World:
+    """The toy models in place of all registered ones; `run` calls the command line."""
+
+    def __init__(self, capsys):
+        self.capsys, self.generator = capsys, ToyGenerator()
+
+    def run(self, *args):
+        code = cli.main(list(args))
+        out, err = self.capsys.readouterr()
+        return code, out, err
+
+    def json(self, *args):
+        """The object on stdout of a command that succeeds."""
+        code, out, err = self.run(*args, "--json")
+        assert code == 0, err
+        assert out.endswith("}\n") and out.count("\n") == 1
+        return json.loads(out)
+
+    def refused(self, *args):
+        """The one line on stderr of a command that is refused."""
+        code, out, err = self.run(*args)
+        assert (code, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1
+        assert not RunStore().list()
+        return err[len("error: ") : -1]
+
+
+@pytest.fixture
+def world(monkeypatch, tmp_path, capsys):
+    world = World(capsys)
+    monkeypatch.setenv("BEAMSCOPE_RUNS", str(tmp_path / "runs"))
+    for registry in (GENERATORS, VERIFIERS):
+        for name in list(registry):
+            monkeypatch.delitem(registry, name)
+    ode = ToyGenerator(branching=frozenset({0}))
+    for name, entry in {
+        "toy": Entry("digits", lambda: world.generator),
+        "toy-ode": Entry("digits that follow from the first", lambda: ode, branches=False),
+        "emoji-toy": Entry("digits under a name that asks for known words", lambda: world.generator),
+    }.items():
+        monkeypatch.setitem(GENERATORS, name, entry)
+    monkeypatch.setitem(VERIFIERS, "closeness", Entry("distance from the optimum", Closeness))
+    monkeypatch.setitem(VERIFIERS, "brightness", Entry("mean pixel", Brightness))
+    return world
+
+
+def test_search_prints_one_object(world):
+    result = world.json("search", "digits", "--width", "2", "--branch", "4", "--look", "preview", "--seed", "7")
+    assert result.keys() == KEYS
+    assert (result["prompt"], result["strategy"], result["verifier"], result["seed"]) == (
+        "digits", "beam_search", "closeness", 7
+    )  # fmt: skip
+    assert (result["nodes"], result["pruned"], result["scales"]) == (33, 4 * 6, 4)
+    assert result["best"]["scores"].keys() == {"closeness", "brightness"}
+    assert result["best"]["score"] == result["best"]["scores"]["closeness"]
+    assert {"nfe", "tokens", "flops", "decodes", "verifier_calls", "seconds"} <= result["cost"].keys()
+    assert result["cost"]["flops"] == 1e9 * (1 + 2 * 29) + 32 * (5e8 + 25e7)
+
+
+def test_the_best_image_is_the_one_that_was_scored(world):
+    result = world.json("search", "digits", "--strategy", "random_search", "--n", "9")
+    pixels = np.asarray(Image.open(result["best"]["image"]))
+    assert Closeness().score("", pixels[None]) == [result["best"]["score"]]
+
+
+def test_progress_is_on_stderr_only(world):
+    code, out, err = world.run("search", "digits")
+    assert code == 0 and "100%" in err and "GFLOP" in err and "%" not in out
+    assert [line.split()[0] for line in out.splitlines()] == ["run", "best", "image", "cost", "tree"]
+
+
+def test_one_seed_gives_one_result(world):
+    def figures(result):
+        cost = {key: value for key, value in result["cost"].items() if key != "seconds"}
+        return result["best"]["score"], result["best"]["node"], cost
+
+    one, again, other = (figures(world.json("search", "digits", "--seed", seed)) for seed in ("3", "3", "4"))
+    assert one == again != other
+
+
+def test_replay_gives_the_object_of_the_search(world):
+    result = world.json("search", "digits", "--look", "rollout")
+    assert world.json("replay", result["run"]) == result
+
+
+def test_replay_says_why_candidates_were_pruned(world):
+    run = world.json("search", "digits", "--width", "2", "--branch", "4")["run"]
+    code, out, _ = world.run("replay", run)
+    lines = out.splitlines()
+    assert code == 0 and lines[-1] == "state  finished"
+    assert lines[0].strip().startswith("digit 1: 8 candidates, 2 kept, 6 pruned (beam_rank by preview: best ")
+    assert [line.split(":")[0].strip() for line in lines[:4]] == [f"digit {i}" for i in (1, 2, 3, 4)]
+
+
+def test_a_budget_sizes_what_was_not_given(world):
+    for gflop in ("100", "300"):
+        result = world.json("search", "digits", "--budget", gflop)
+        spec = RunStore().load(result["run"])[0].spec
+        assert result["cost"]["flops"] <= float(gflop) * 1e9 and spec.params["branch"] == 5
+    assert spec.params["width"] == 6
+
+
+def test_out_holds_picture_log_and_previews(world, tmp_path):
+    out = tmp_path / "deep" / "out"
+    result = world.json("search", "digits", "--out", str(out))
+    assert result["best"]["image"] == str(out / "best.png")
+    Image.open(out / "best.png").load()
+    data = json.loads((out / "run.json").read_text())
+    assert (data["run"], data["title"]) == (result["run"], "digits")
+    tree = Tree.of(map(from_json, data["events"]))
+    assert len(tree.nodes) == result["nodes"]
+    names = {name for event in data["events"] for name in event.get("images", {}).values()}
+    assert {f"previews/{path.name}" for path in (out / "previews").iterdir()} == names
+
+
+def test_compare_spends_no_more_on_the_baseline(world):
+    result = world.json("compare", "digits", "--baseline", "toy-ode", "--budget", "400")
+    ar, diffusion = result["ar"], result["diffusion"]
+    assert ar.keys() == diffusion.keys() == KEYS
+    assert (ar["strategy"], diffusion["strategy"]) == ("beam_search", "random_search")
+    image = 1e9 * (4 + 9 + 16) + 75e7
+    assert 0 <= ar["cost"]["flops"] - diffusion["cost"]["flops"] < image and ar["cost"]["flops"] <= 400e9
+    assert RunStore().meta(ar["run"])["beside"] == diffusion["run"]
+
+
+def test_compare_without_a_budget_takes_the_default_search(world):
+    result = world.json("compare", "digits", "--baseline", "toy-ode", "--seed", "5")
+    assert RunStore().load(result["ar"]["run"])[0].spec.params == {"width": 3, "branch": 5, "look": "preview"}
+    assert result["diffusion"]["cost"]["flops"] <= result["ar"]["cost"]["flops"]
+    assert result["ar"]["seed"] == result["diffusion"]["seed"] == 5
+
+
+def test_a_baseline_image_larger_than_the_search_may_use_the_budget(world):
+    """A search of one candidate a step costs less than the best of one here, but both fit into the budget."""
+    args = ("compare", "digits", "--baseline", "toy", "--width", "1", "--branch", "1", "--look", "preview")
+    result = world.json(*args, "--budget", "60")
+    assert result["diffusion"]["nodes"] == 5
+    assert max(result[side]["cost"]["flops"] for side in ("ar", "diffusion")) <= 60e9
+
+
+def test_compare_exports_both_sides(world, tmp_path):
+    world.json("compare", "digits", "--baseline", "toy-ode", "--out", str(tmp_path / "out"))
+    assert {path.name for path in tmp_path.glob("out/*/*")} == {"best.png", "run.json", "previews"}
+    assert {path.name for path in tmp_path.glob("out/*")} == {"ar", "diffusion"}
+
+
+def test_models_lists_what_is_ready_and_why_not(world, monkeypatch):
+    def missing():
+        raise WeightsMissing("taste.safetensors is not\nhere")
+
+    monkeypatch.setitem(VERIFIERS, "taste", Entry("taste", missing))
+    table = world.json("models")
+    assert table["generators"]["toy"]["ready"] and table["verifiers"]["closeness"]["ready"]
+    assert table["verifiers"]["taste"] == {
+        "description": "taste", "ready": False, "reason": "taste.safetensors is not here"
+    }  # fmt: skip
+    assert table["strategies"]["greedy_tokens"]["not_for"] == ["toy-ode"]
+    assert table["strategies"]["random_search"]["not_for"] == []
+    code, out, _ = world.run("models")
+    assert code == 0 and "taste: not ready: taste.safetensors is not here" in out
+
+
+def test_an_observer_that_is_not_ready_is_named_and_left_out(world, monkeypatch):
+    def missing():
+        raise WeightsMissing("no weights")
+
+    monkeypatch.setitem(VERIFIERS, "taste", Entry("taste", missing))
+    code, out, err = world.run("search", "digits", "--json")
+    assert code == 0 and "note: taste does not look on: no weights" in err
+    assert json.loads(out)["best"]["scores"].keys() == {"closeness", "brightness"}
+    assert world.json("search", "digits", "--observers", "none")["best"]["scores"].keys() == {"closeness"}
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        ((" ",), "the prompt is empty: say what the picture should show"),
+        (("digits", "--generator", "dall-e"), "unknown generator 'dall-e': choose one of toy, toy-ode, emoji-toy"),
+        (("digits", "--strategy", "mcts"), "unknown strategy 'mcts': choose one of random_search, greedy_tokens, "
+                                           "beam_search"),
+        (("digits", "--verifier", "taste"), "unknown verifier 'taste': choose one of closeness, brightness"),
+        (("digits", "--observers", "brightness,taste"), "unknown verifier 'taste'"),
+        (("digits", "--width", "0"), "width 0 is impossible: it is a whole number from 1 to 64"),
+        (("digits", "--branch", "1000"), "branch 1000 is impossible"),
+        (("digits", "--width", "60", "--branch", "60"), "width 60 x branch 60 makes 3600 candidates a step"),
+        (("digits", "--n", "4"), "beam_search takes no n: it takes width, branch, look"),
+        (("digits", "--seed", "-1"), "seed -1 is impossible"),
+        (("digits", "--seed", "99999999999999999999"), "seed 99999999999999999999 is impossible"),
+        (("digits", "--look", "hindsight"), "look 'hindsight' is impossible: it is preview, rollout, or a scale"),
+        (("digits", "--look", "9"), "look 9 is impossible: it is preview, rollout, or a scale from 1 to 4"),
+        (("digits", "--budget", "0"), "a budget of 0.0 FLOPs is impossible"),
+        (("digits", "--budget", "nan"), "a budget of nan FLOPs is impossible"),
+        (("digits", "--budget", "1"), "a budget of 1 GFLOP is too small for one image: the smallest for beam_search on "
+                                      "toy is 33 GFLOP"),
+        (("digits", "--budget", "100", "--width", "9"), "beam_search with width 9, branch 1 costs 289 GFLOP, more than "
+                                                        "the budget of 100: the largest width that fits is 3"),
+        (("digits", "--width", "many"), "argument --width: invalid int value: 'many'"),
+        ((), "the following arguments are required: PROMPT"),
+        (("digits", "--fast"), "unrecognized arguments: --fast"),
+        (("xyzzy plugh", "--generator", "emoji-toy"), "the embedded world knows no word of 'xyzzy plugh'"),
+        (("digits", "--out", "/dev/null/out"), "cannot write to /dev/null/out"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(world, args, sentence):
+    assert sentence in world.refused("search", *args)
+
+
+def test_the_smallest_budget_that_is_advised_suffices(world):
+    sentence = world.refused("search", "digits", "--budget", "1")
+    smallest = sentence.split(" is ")[-1].split()[0]
+    assert world.json("search", "digits", "--budget", smallest)["best"]
+
+
+@pytest.mark.parametrize("strategy", ["greedy_tokens", "beam_search"])
+def test_an_unsupported_strategy_is_refused_with_the_sentence_of_the_core(world, strategy):
+    sentence = world.refused("search", "digits", "--generator", "toy-ode", "--strategy", strategy)
+    assert sentence == unsupported(strategy, "toy-ode", branches=False)
+
+
+@pytest.mark.parametrize("run", ["20200101-000000-00000000", "../../etc/passwd"])
+def test_an_unknown_run_is_refused(world, run):
+    assert f"there is no run {run!r}" in world.refused("replay", run)
+
+
+def test_missing_weights_are_a_request_that_cannot_be_met(world, monkeypatch):
+    def missing():
+        raise WeightsMissing("toy.safetensors is not here: run the trainer")
+
+    monkeypatch.setitem(GENERATORS, "toy", Entry("digits", missing))
+    assert world.refused("search", "digits") == "toy.safetensors is not here: run the trainer"
+
+
+def test_known_words_are_no_obstacle(world):
+    assert world.json("search", "a red car and a zyzzyva", "--generator", "emoji-toy")["best"]
+
+
+def test_ctrl_c_ends_with_130_and_keeps_the_run(world, monkeypatch):
+    """The signal comes in the middle of a model call; that call finishes, the next is not made."""
+    step, calls = world.generator.step, []
+
+    def interrupted(states, seeds):
+        calls.append(len(states))
+        if len(calls) == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(states, seeds)
+
+    monkeypatch.setattr(world.generator, "step", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    code, out, err = world.run("search", "digits", "--strategy", "greedy_tokens", "--branch", "3", "--json")
+    assert code == 130 and "Traceback" not in err and len(calls) == 6
+    [info] = RunStore().list()
+    assert info.status == "cancelled" and json.loads(out)["run"] == info.run
+    assert json.loads(out)["best"] is not None
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_model_that_fails_exits_with_1_and_keeps_the_run(world, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(world.generator, "preview", broken)
+    code, _, err = world.run("search", "digits")
+    assert code == 1 and err.splitlines()[-1] == "error: RuntimeError: out of memory"
+    assert [info.status for info in RunStore().list()] == ["failed"]
+
+
+def test_help_loads_nothing_heavy():
+    """--help must answer at once; torch and gradio take seconds to import."""
+    script = (
+        "import sys\nfrom core.cli import main\n"
+        "try: main(['search', '--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'torch', 'gradio', 'plotly', 'numpy', 'PIL'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--width" in done.stdout and "beam_search: 1 to 64 (3)" in " ".join(done.stdout.split())
+
+
+def test_the_module_is_a_command():
+    done = subprocess.run([sys.executable, "-m", "core.cli", "search", ""], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: the prompt is empty: say what the picture should show\n"
+
+
+def test_a_model_is_loaded_once_a_process(monkeypatch):
+    load = lazy("tests.toy:Brightness")
+    assert load() is load() is not lazy("tests.toy:Brightness")()

@@ -1,0 +1,206 @@
+"""The run store: what was acknowledged is there, whatever happened to the process that wrote it."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.runs import RunStore
+from core.search.errors import BadRequest
+from core.search.events import Improved, Started, WithImages
+from core.search.search import Search
+from core.search.tree import Tree
+from tests.test_search import log_of, spec_of, verifiers
+from tests.toy import ToyGenerator
+
+ROOT = Path(__file__).parents[1]
+WRITE = """
+import sys, time
+from core.runs import RunStore
+from core.search.search import Search
+from tests.test_search import spec_of, verifiers
+from tests.toy import ToyGenerator
+
+spec = spec_of("beam_search", {"look": "rollout"})
+with RunStore(sys.argv[1]).create(spec) as writer:
+    print(writer.run, flush=True)
+    for event in Search(ToyGenerator(), verifiers(), spec).run():
+        writer.append(event)
+        print(event.seq, flush=True)
+        time.sleep(float(sys.argv[2]))
+"""
+
+
+def stored(root, strategy="beam_search", beside=None, **params):
+    """A store with one run in it, the run's id, and its live events."""
+    store, spec = RunStore(root), spec_of(strategy, params)
+    events = list(Search(ToyGenerator(), verifiers(), spec).run())
+    with store.create(spec, beside) as writer:
+        for event in events:
+            writer.append(event)
+    return store, writer.run, events
+
+
+def child(root, script=WRITE, pause=0.0):
+    """Another process that searches and stores; it prints its run, then every event it acknowledged."""
+    command = [sys.executable, "-c", script, str(root), str(pause)]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_stored_run_is_the_live_run(tmp_path):
+    store, run, events = stored(tmp_path)
+    assert log_of(store.load(run)) == log_of(events)
+    assert store.load(run)[-1].seconds == events[-1].seconds
+    assert Tree.of(store.load(run)) == Tree.of(events)
+    assert store.status(run) == "finished" and store.meta(run)["title"] == "digits"
+
+
+def test_nothing_in_the_log_names_the_run_or_the_hour(tmp_path):
+    store, run, _ = stored(tmp_path)
+    log = (store.folder(run) / "events.jsonl").read_text()
+    assert run not in log and store.meta(run)["created"][:10] not in log
+
+
+def test_pictures_are_there_as_the_verifier_saw_them(tmp_path):
+    store, run, events = stored(tmp_path, look=3)
+    pictures = [(node, event.image_kind, image) for event in events if isinstance(event, WithImages)
+                for node, image in event.images.items()]
+    assert {kind for _, kind, _ in pictures} == {"preview", "look", "final"}
+    for node, kind, image in pictures:
+        read = np.asarray(Image.open(io.BytesIO(store.image(run, node, kind))))
+        assert read.shape == image.shape and np.abs(read.astype(int) - image).max() < 24
+
+
+def test_the_best_image_is_kept_without_loss(tmp_path):
+    store, run, events = stored(tmp_path)
+    finals = {node: image for event in events if isinstance(event, WithImages) and event.image_kind == "final"
+              for node, image in event.images.items()}
+    best = [event.node for event in events if isinstance(event, Improved)][-1]
+    assert (np.asarray(Image.open(store.best_image(run, best))) == finals[best]).all()
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.02])
+@pytest.mark.parametrize("acknowledged", [0, 1, 4, 9])
+def test_a_killed_run_keeps_every_acknowledged_event(tmp_path, acknowledged, pause):
+    """kill -9: no handler runs, no buffer is flushed, no lock is given back by hand."""
+    with child(tmp_path, pause=pause) as process:
+        run, *lines = [process.stdout.readline().strip() for _ in range(1 + acknowledged)]
+        process.kill()
+        lines += process.stdout.read().split()
+    store = RunStore(tmp_path)
+    events = store.load(run)
+    assert [event.seq for event in events] == list(range(len(events))) and len(events) >= len(lines) >= acknowledged
+    assert pause == 0 or events[-1:] == [] or events[-1].kind != "finished"
+    assert store.status(run) == ("finished" if events and events[-1].kind == "finished" else "interrupted")
+    for event in events:
+        for node in getattr(event, "images", ()):
+            Image.open(io.BytesIO(store.image(run, node, event.image_kind))).load()
+
+
+def test_a_killed_writer_is_known_to_be_gone(tmp_path):
+    """The lock alone tells: the same log reads as running while the process lives and as interrupted after."""
+    with child(tmp_path, WRITE.split("    for event")[0] + "    sys.stdin.read()") as process:
+        run, store = process.stdout.readline().strip(), RunStore(tmp_path)
+        assert store.status(run) == "running"
+        process.kill()
+    assert store.status(run) == "interrupted" and store.load(run) == []
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"v": 1, "kind": "fini', b"\x00\xff"])
+def test_a_torn_last_line_is_ignored(tmp_path, torn):
+    store, run, events = stored(tmp_path)
+    log = store.folder(run) / "events.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]) + torn)
+    assert log_of(store.load(run)) == log_of(events[:-1])
+    assert store.status(run) == "interrupted"
+
+
+def test_a_log_can_be_followed(tmp_path):
+    """Reading on from the last offset gives each event once, a torn one when it is whole."""
+    store, spec = RunStore(tmp_path), spec_of("random_search", {"n": 3})
+    seen, offset = [], 0
+    with store.create(spec) as writer:
+        assert store.read(writer.run, 0) == ([], 0) and store.status(writer.run) == "running"
+        for event in Search(ToyGenerator(), verifiers(), spec).run():
+            writer.append(event)
+            new, offset = store.read(writer.run, offset)
+            seen += new
+            assert len(new) == 1
+    assert log_of(seen) == log_of(store.load(writer.run))
+    assert offset == (store.folder(writer.run) / "events.jsonl").stat().st_size
+    assert store.read(writer.run, offset) == ([], offset)
+
+
+def test_status_follows_the_writer(tmp_path):
+    store, spec = RunStore(tmp_path), spec_of("random_search", {"n": 3})
+    writer = store.create(spec)
+    assert store.status(writer.run) == "running"
+    writer.append(Started(seq=0, seconds=0.0, spec=spec, num_steps=4, step_labels=("a",) * 4))
+    assert store.status(writer.run) == "running"
+    writer.close()
+    assert store.status(writer.run) == "interrupted"
+
+
+def test_two_processes_share_a_store(tmp_path):
+    both = [child(tmp_path), child(tmp_path)]
+    outputs = [process.communicate()[0].split() for process in both]
+    store = RunStore(tmp_path)
+    one, two = (output[0] for output in outputs)
+    assert one != two and {info.run for info in store.list()} == {one, two}
+    assert {info.status for info in store.list()} == {"finished"}
+    assert log_of(store.load(one)) == log_of(store.load(two))
+
+
+def test_runs_are_listed_newest_first_with_what_they_are_beside(tmp_path):
+    store, first, _ = stored(tmp_path)
+    _, second, _ = stored(tmp_path, "random_search", beside=first, n=2)
+    assert [(info.run, info.beside) for info in store.list()] == [(second, first), (first, None)]
+    assert RunStore(tmp_path / "nowhere").list() == []
+
+
+def test_a_run_without_meta_does_not_exist(tmp_path):
+    """Its process died while making it."""
+    store, run, _ = stored(tmp_path)
+    (store.folder(run) / "meta.json").unlink()
+    assert not store.has(run) and store.list() == []
+
+
+STRANGE = ["../secrets1", "..", "/etc/passwd", "a/../../secrets1", "tiny", "x" * 41, "UPPERCASE", "abcdefgh\n", 7, None]
+
+
+@pytest.mark.parametrize("run", STRANGE)
+def test_no_path_is_made_of_a_strange_id(tmp_path, run):
+    outside = tmp_path / "secrets1"
+    outside.mkdir()
+    (outside / "meta.json").write_text("{}")
+    (outside / "events.jsonl").write_text("")
+    store = RunStore(tmp_path / "runs")
+    (tmp_path / "runs").mkdir()
+    assert not store.has(run)
+    for ask in (store.load, store.meta, store.status, lambda run: store.image(run, 1, "preview")):
+        with pytest.raises(BadRequest, match="there is no run"):
+            ask(run)
+
+
+@pytest.mark.parametrize(("node", "kind"), [("1", "preview"), (-1, "final"), (True, "look"), (1, "../meta"), (1, None)])
+def test_no_path_is_made_of_a_strange_image(tmp_path, node, kind):
+    store, run, _ = stored(tmp_path)
+    with pytest.raises(BadRequest, match="there is no image"):
+        store.image(run, node, kind)
+
+
+def test_an_image_that_was_never_made_is_missing(tmp_path):
+    store, run, _ = stored(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        store.image(run, 0, "preview")
+
+
+def test_the_root_comes_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("BEAMSCOPE_RUNS", str(tmp_path))
+    assert RunStore().root == tmp_path
+    monkeypatch.delenv("BEAMSCOPE_RUNS")
+    assert RunStore().root == Path.home() / ".cache/beamscope/runs"
