@@ -23,7 +23,6 @@ from core.search.events import (
     from_json,
 )
 from core.search.search import SEEDS, Search, derive_seed
-from core.search.sizing import estimate, fit
 from core.search.strategies.registry import STRATEGIES, unsupported
 from core.search.tree import Tree
 from tests.toy import Brightness, Closeness, ToyGenerator
@@ -400,70 +399,6 @@ def test_a_tree_does_not_change():
     before = (len(half.nodes), half.spent)
     half.apply(events[len(events) // 2])
     assert (len(half.nodes), half.spent) == before
-
-
-# Sizing
-
-
-@every_case
-def test_a_dry_run_costs_what_the_run_costs(strategy, params):
-    for display in (True, False):
-        search, _ = searched(strategy, params, display=display)
-        dry = estimate(search.spec, search.generator, search.verifiers, display)
-        assert dry == replace(search.tree.spent, seconds=0.0)
-
-
-@pytest.mark.parametrize(
-    ("strategy", "given", "dial"),
-    [
-        ("random_search", {}, "n"), ("greedy_tokens", {}, "branch"), ("beam_search", {}, "width"),
-        ("beam_search", {"branch": 2}, "width"), ("beam_search", {"width": 2, "look": "rollout"}, "branch"),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("gflop", [200, 333.3, 1000])
-def test_a_fitted_run_is_the_largest_that_fits(strategy, given, dial, gflop):
-    models = ToyGenerator(), verifiers()
-    fitted = fit(spec_of(strategy, given, budget_flops=gflop * 1e9), *models)
-    larger = replace(fitted, params={**fitted.params, dial: fitted.params[dial] + 1})
-    assert estimate(fitted, *models).flops <= gflop * 1e9 < estimate(larger, *models).flops
-    assert given.items() <= fitted.params.items()
-
-
-def test_a_boundless_budget_stops_at_the_range():
-    models = ToyGenerator(), verifiers()
-    assert fit(spec_of("random_search", {}, budget_flops=1e15), *models).params["n"] == 256
-    assert fit(spec_of("beam_search", {"branch": 30}, budget_flops=1e15), *models).params["width"] == 8
-
-
-def test_a_second_dial_gives_way_before_the_request_is_refused():
-    models = ToyGenerator(), verifiers()
-    least = estimate(spec_of("beam_search", {"width": 1, "branch": 2, "look": "preview"}), *models).flops
-    fitted = fit(spec_of("beam_search", {}, budget_flops=least), *models)
-    assert (fitted.params["width"], fitted.params["branch"]) == (1, 2)
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_budget_too_small_for_one_image_names_the_smallest(strategy):
-    """The advice is exact: it suffices, and a thousandth less does not."""
-    models = ToyGenerator(), verifiers()
-    with pytest.raises(BadRequest, match="too small for one image: the smallest for .* GFLOP") as refusal:
-        fit(spec_of(strategy, {}, budget_flops=1e9), *models)
-    smallest = float(str(refusal.value).split(" is ")[-1].split()[0]) * 1e9
-    assert fit(spec_of(strategy, {}, budget_flops=smallest), *models)
-    with pytest.raises(BadRequest):
-        fit(spec_of(strategy, {}, budget_flops=smallest * 0.999), *models)
-
-
-def test_given_parameters_that_do_not_fit_are_refused_with_what_does():
-    models = ToyGenerator(), verifiers()
-    with pytest.raises(BadRequest) as refusal:
-        fit(spec_of("beam_search", {"width": 10, "branch": 5}, budget_flops=1e11), *models)
-    words = str(refusal.value)
-    cost = estimate(spec_of("beam_search", {"width": 10, "branch": 5}), *models).flops / 1e9
-    assert words.startswith(f"beam_search with width 10, branch 5 costs {cost:g} GFLOP, more than the budget of 100:")
-    assert words.endswith("the largest width that fits is 2")
-    assert fit(spec_of("beam_search", {"width": 2, "branch": 5}, budget_flops=1e11), *models)
-    assert estimate(spec_of("beam_search", {"width": 3, "branch": 5}), *models).flops > 1e11
 
 
 def test_cost_adds_and_multiplies():
