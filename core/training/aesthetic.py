@@ -6,7 +6,7 @@ prompt comes in. Needs the weights of clip_score and tokenizer, and the artwork.
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ class Batch:
 
 def batch(rng: random.Random, size: int) -> Batch:
     scenes = [sample_scene(rng) for _ in range(size)]
+    scenes = [replace(scene, things=()) if rng.random() < 0.03 else scene for scene in scenes]  # some are empty
     return Batch(scenes, draw(scenes), [sample_damage(rng) for _ in scenes])
 
 

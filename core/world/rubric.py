@@ -51,6 +51,8 @@ def crispness(image: np.ndarray, clean: np.ndarray) -> float:
 
 
 def aesthetic(scene: Scene, crisp: float = 1.0) -> float:
-    """The rubric's score from 1 (worst) to 10."""
+    """The rubric's score from 1 (worst) to 10. An empty picture gets 1."""
+    if not scene.things:
+        return 1.0
     parts = arrangement(scene) | {"crispness": crisp}
     return 1 + 9 * sum(WEIGHTS[name] * value for name, value in parts.items())
