@@ -20,10 +20,11 @@ def test_the_events_carry_all_that_the_ledger_booked(strategy, params):
     assert search.ledger.pending == Cost()
 
 
+@pytest.mark.parametrize("shares", [True, False])
 @every_case
-def test_the_ledger_books_what_was_computed(strategy, params):
-    """The toy counts distinct states it was given, candidates, decoded and scored images."""
-    generator = ToyGenerator()
+def test_the_ledger_books_what_was_computed(strategy, params, shares):
+    """The toy counts forward passes, candidates, decoded and scored images."""
+    generator = ToyGenerator(shares=shares)
     search, events = searched(strategy, params, generator)
     spent, computed, guide = search.tree.spent, generator.computed, search.verifiers["closeness"]
     assert spent.flops_generator == sum(1e9 * (step + 1) ** 2 * computed[step] for step in range(4))

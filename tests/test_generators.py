@@ -6,7 +6,7 @@ import torch
 
 from core.generators import emoji_ar, emoji_flow
 from core.generators.registry import load_generator
-from core.models.flow import Flow
+from core.models.flow import Flow, velocity
 from core.models.next_scale import NextScale
 from core.models.text import tokenise
 from core.models.tokenizer import SCALES, Tokenizer
@@ -108,10 +108,9 @@ def test_bytes_of_something_else_are_refused(generator, data):
 
 
 def test_previews_are_images_at_every_step(generator):
-    for state in full_path(generator):
-        if latent(state) is not None:
-            image = generator.preview([state])
-            assert image.shape == (1, 128, 128, 3) and image.dtype == np.uint8
+    for state in full_path(generator)[1:]:
+        image = generator.preview([state])
+        assert image.shape == (1, 128, 128, 3) and image.dtype == np.uint8
 
 
 def test_cost_is_positive_where_a_model_runs(generator):
@@ -137,11 +136,18 @@ def test_siblings_share_keys_and_values():
     assert full_path(generator)[-1].past == ()
 
 
-def test_ode_without_guidance_follows_the_model_s_velocity():
-    """One Euler step of the sampler equals x + dt * v."""
+def test_a_step_of_the_ode_sampler_is_euler_s():
     generator = random_flow()
     [state] = generator.step([generator.start(PROMPT)], [1])
     [after] = generator.step([state], [2])
     t, following = generator.times[:2]
-    v = (state.x - after.x0_hat) / t
+    v = velocity(state.x[None], state.x0_hat[None], torch.tensor([t]))[0]
     assert torch.allclose(after.x, state.x + (following - t) * v, atol=1e-5)
+
+
+def test_siblings_of_the_sde_sampler_preview_differently():
+    """A preview that comes from the parent alone would rank siblings by chance."""
+    generator = random_flow(0.5)
+    [state] = generator.step([generator.start(PROMPT)], [1])
+    a, b = generator.preview(generator.step([state] * 2, [2, 3]))
+    assert (a != b).any()

@@ -22,15 +22,18 @@ class ToyGenerator:
 
     reliable: an unfinished preview shows the digits drawn so far, or noise instead.
     branching: with {0} the later digits follow from the first, as with an ODE sampler.
+    shares: siblings share a forward pass, or every candidate has its own, as with diffusion.
     """
 
-    def __init__(self, digits: int = 10, reliable: bool = True, branching: frozenset[int] | None = None):
+    def __init__(
+        self, digits: int = 10, reliable: bool = True, branching: frozenset[int] | None = None, shares: bool = True
+    ):
         self.name = "toy"
         self.num_steps = len(TARGET)
         self.step_labels = tuple(f"digit {i + 1}" for i in range(self.num_steps))
         self.branching_steps = frozenset(range(self.num_steps)) if branching is None else branching
         self.decode_cost = Cost(flops_decoder=5e8, decodes=1)
-        self.digits, self.reliable = digits, reliable
+        self.digits, self.reliable, self.siblings_share = digits, reliable, shares
         self.computed = Counter()   # forwards by step; candidates; decoded images
 
     def start(self, prompt: str) -> tuple[int, ...]:
@@ -39,7 +42,7 @@ class ToyGenerator:
     def step(self, states: Sequence[tuple[int, ...]], seeds: Sequence[int]) -> list[tuple[int, ...]]:
         steps = {len(state) for state in states}
         assert len(steps) == 1, "a batch has one step"
-        self.computed[steps.pop()] += len({id(state) for state in states})
+        self.computed[steps.pop()] += len({id(state) for state in states}) if self.siblings_share else len(states)
         self.computed["candidates"] += len(states)
         return [(*state, self._digit(state, seed)) for state, seed in zip(states, seeds, strict=True)]
 

@@ -19,14 +19,15 @@ State = Any   # a prefix: opaque to everything but its generator
 class Generator(Protocol):
     """A model seen as `num_steps` decisions. A state is never changed, so any can be branched, kept or dropped.
 
-    What depends on the seed is the draw, not the forward pass before it, so siblings share that pass: given one
-    state object several times, `step` computes it once. A sampler that starts from noise therefore makes the
-    noise its step 0, which costs nothing, and its first forward pass step 1.
+    Where the pass of a step comes before the draw (next-scale models), siblings share it: given one state object
+    several times, `step` computes it once. Where the draw comes first (diffusion: noise, then a prediction from it),
+    every candidate has a pass of its own. `siblings_share` says which, and the ledger goes by it.
     """
 
     name: str
     num_steps: int
-    step_labels: tuple[str, ...]        # one a step: "1x1", "2x2", ... or "noise", "t=.95", ...
+    step_labels: tuple[str, ...]        # one a step: "1x1", "2x2", ... or "t=1.00", "t=0.95", ...
+    siblings_share: bool                # one forward pass for all children of a state
     branching_steps: frozenset[int]     # steps, from 0, at which the seed matters; {0} for an ODE sampler
     decode_cost: Cost                   # of one preview: flops_decoder and decodes=1
 
@@ -43,7 +44,7 @@ class Generator(Protocol):
         """The best guess at each image, uint8 [B, H, W, 3]; of a state after the last step the image itself."""
 
     def step_cost(self, step: int) -> Cost:
-        """One forward pass for one state at `step` (0 is the first): nfe, tokens, flops_generator with guidance."""
+        """One forward pass at `step` (0 is the first): nfe, tokens, flops_generator with guidance."""
 
     def freeze(self, state: State) -> bytes:
         """All it takes to restore the state: the sampled bits, or the seeds."""

@@ -50,6 +50,7 @@ class EmojiAr:
     num_steps = len(SCALES)
     step_labels = tuple(f"{side}×{side}" for side in SCALES)
     branching_steps = frozenset(range(len(SCALES)))
+    siblings_share = True
     decode_cost = Cost(flops_decoder=DECODE_FLOPS, decodes=1)
 
     def __init__(self, model: NextScale, tokenizer: Tokenizer, sampling: Sampling | None = None):

@@ -1,10 +1,11 @@
-"""`emoji-flow` and `emoji-flow-sde`: the embedded flow model as a generator. One step is one move in time.
+"""`emoji-flow` and `emoji-flow-sde`: the embedded flow model as a generator. One step is one time of the sampler.
 
-Step 0 draws the noise and costs nothing; every further step is one guided forward pass from t to the next time.
-The ODE sampler is Euler's (DDIM with eta 0) and branches at step 0 only; the SDE sampler replaces a share `eta` of
-the predicted noise by fresh noise (Song et al. 2021, eq. 12) and branches at every step but the last.
+Step 0 draws the noise; every later step moves the latent to its time along the last prediction. Each then predicts the
+image from there, one guided forward pass a candidate: that prediction is the preview, and after the last step the
+image. The ODE sampler is Euler's (DDIM with eta 0) and branches at step 0 only; the SDE sampler replaces a share `eta`
+of the predicted noise by fresh noise (Song et al. 2021, eq. 12) and branches at every step.
 
-Letters: P distinct states, d channels, h latent side.
+Letters: B candidates, d channels, h latent side.
 """
 
 import struct
@@ -33,19 +34,19 @@ class Sampling:
     eta: float = 0.0  # share of fresh noise; 0 is the ODE
 
     def times(self) -> list[float]:
-        """steps + 1 times from 1 to 0."""
-        even = [1 - step / self.steps for step in range(self.steps + 1)]
+        """The `steps` times at which the model is asked, from 1 down to above 0."""
+        even = [1 - step / self.steps for step in range(self.steps)]
         return [self.shift * t / (1 + (self.shift - 1) * t) for t in even]
 
 
 @dataclass(frozen=True, eq=False)
 class FlowState:
-    """A noisy latent, the image predicted on the way, and the seeds that made them."""
+    """A noisy latent, the image predicted from it, and the seeds that made them."""
 
     read: tuple  # what the model read of [prompt, empty prompt]; one object for the whole run
     seeds: tuple[int, ...] = ()  # one per step taken
     x: Tensor | None = None  # [d, h, h], after step 0
-    x0_hat: Tensor | None = None  # [d, h, h], after step 1
+    x0_hat: Tensor | None = None  # [d, h, h], predicted from x
 
 
 class EmojiFlow:
@@ -54,9 +55,10 @@ class EmojiFlow:
     def __init__(self, name: str, model: Flow, tokenizer: Tokenizer, sampling: Sampling):
         self.name, self.model, self.tokenizer, self.sampling = name, model, tokenizer, sampling
         self.times = sampling.times()
-        self.num_steps = sampling.steps + 1
-        self.step_labels = ("noise", *(f"t={t:.2f}" for t in self.times[1:]))
+        self.num_steps = sampling.steps
+        self.step_labels = tuple(f"t={t:.2f}" for t in self.times)
         self.branching_steps = frozenset(range(sampling.steps)) if sampling.eta else frozenset({0})
+        self.siblings_share = False  # the draw comes before the pass
         self.decode_cost = Cost(flops_decoder=DECODE_FLOPS, decodes=1)
 
     @torch.no_grad()
@@ -64,38 +66,33 @@ class EmojiFlow:
         return FlowState(self.model.read(tokenise([prompt, ""])))
 
     def step_cost(self, step: int) -> Cost:
-        if step == 0:  # reading the prompt is booked with the noise, once a run
-            return Cost(flops_generator=2 * self.model.text_flops(NOMINAL_WORDS))
         guided = 2 * self.model.step_flops(NOMINAL_WORDS)
         return Cost(nfe=1, tokens=self.model.config.side**2, flops_generator=guided)
 
     @torch.no_grad()
     def step(self, states: Sequence[FlowState], seeds: Sequence[int]) -> list[FlowState]:
         done = len(states[0].seeds)
+        x = torch.stack([self._moved(state, seed, done) for state, seed in zip(states, seeds, strict=True)])
+        x0_hat = self._predict(x, self.times[done], states[0].read)
+        parts = zip(states, seeds, x, x0_hat, strict=True)
+        return [FlowState(state.read, (*state.seeds, seed), *latents) for state, seed, *latents in parts]
+
+    def _moved(self, state: FlowState, seed: int, done: int) -> Tensor:
+        """The latent [d, h, h] at time `done`: noise at first, then along the prediction, part of it drawn anew."""
         if done == 0:
-            return [FlowState(s.read, (seed,), self._noise(seed)) for s, seed in zip(states, seeds, strict=True)]
-        distinct = list({id(state): state for state in states}.values())
-        predicted = self._predict(distinct, self.times[done - 1])
-        row = {id(state): index for index, state in enumerate(distinct)}
-        return [self._move(s, predicted[row[id(s)]], seed, done) for s, seed in zip(states, seeds, strict=True)]
-
-    def _move(self, state: FlowState, x0_hat: Tensor, seed: int, done: int) -> FlowState:
-        """From t to the next time along the predicted image and noise, part of it drawn anew."""
-        t, following, eta = self.times[done - 1], self.times[done], self.sampling.eta
-        noise_hat = (state.x - (1 - t) * x0_hat) / t
-        if eta and following > 0:
+            return self._noise(seed)
+        before, t, eta = self.times[done - 1], self.times[done], self.sampling.eta
+        noise_hat = (state.x - (1 - before) * state.x0_hat) / before
+        if eta:
             noise_hat = (1 - eta**2) ** 0.5 * noise_hat + eta * self._noise(seed)
-        x = (1 - following) * x0_hat + following * noise_hat
-        return FlowState(state.read, (*state.seeds, seed), x, x0_hat)
+        return (1 - t) * state.x0_hat + t * noise_hat
 
-    def _predict(self, states: list[FlowState], t: float) -> Tensor:
-        """Guided x0_hat [P, d, h, h] of P distinct states at time t."""
-        count = len(states)
-        pooled, text_kv, mask = states[0].read
+    def _predict(self, x: Tensor, t: float, read: tuple) -> Tensor:
+        """Guided x0_hat of noisy latents x [B, d, h, h] at time t."""
+        count, (pooled, text_kv, mask) = len(x), read
         text_kv = tuple(tuple(part.repeat_interleave(count, 0) for part in pair) for pair in text_kv)
-        read = (pooled.repeat_interleave(count, 0), text_kv, mask.repeat_interleave(count, 0))
-        x = torch.stack([state.x for state in states]).repeat(2, 1, 1, 1)  # [2P, d, h, h]
-        prompt, empty = self.model.predict(x, torch.full((2 * count,), t), read).chunk(2)
+        both = (pooled.repeat_interleave(count, 0), text_kv, mask.repeat_interleave(count, 0))
+        prompt, empty = self.model.predict(x.repeat(2, 1, 1, 1), torch.full((2 * count,), t), both).chunk(2)
         return empty + self.sampling.cfg * (prompt - empty)
 
     def _noise(self, seed: int) -> Tensor:
@@ -105,8 +102,7 @@ class EmojiFlow:
 
     @torch.no_grad()
     def preview(self, states: Sequence[FlowState]) -> np.ndarray:
-        """The predicted images; before the first forward pass the noise itself, decoded."""
-        latent = torch.stack([state.x if state.x0_hat is None else state.x0_hat for state in states])
+        latent = torch.stack([state.x0_hat for state in states])
         return to_images(self.tokenizer.decode(latent * self.model.latent_std))
 
     def freeze(self, state: FlowState) -> bytes:

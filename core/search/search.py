@@ -129,7 +129,7 @@ class Search:
         return all(node.step == self.generator.num_steps for node in nodes)
 
     def expand(self, nodes: Sequence[Node], branch: int) -> Steps[list[Node]]:
-        """Grow nodes of one step by `branch` further children each, in one batch; siblings share a forward pass.
+        """Grow nodes of one step by `branch` further children each, in one batch; siblings may share a pass.
 
         Where the generator does not branch a node has one child only: a second would be the same.
         """
@@ -138,9 +138,10 @@ class Search:
         if not born:
             return []
         fresh = [(node, index) for node, index in born if not self._is_ahead(node, index)]
+        passes = len({node.id for node, _ in fresh}) if self.generator.siblings_share else len(fresh)
         grown = iter(self._step(
             step, [self._held[node.id].state for node, _ in fresh],
-            [derive_seed(node.seed, index) for node, index in fresh], forwards=len({node.id for node, _ in fresh}),
+            [derive_seed(node.seed, index) for node, index in fresh], passes,
         ))
         held = [
             self._held[node.id].child_0(step + 1) if self._is_ahead(node, index) else _Held(next(grown))
@@ -278,14 +279,14 @@ class Search:
 
     # The one door to the models, and to the tree
 
-    def _step(self, step: int, states: Sequence[Any], seeds: Sequence[int], forwards: int) -> list[Any]:
-        """One decision for every state. A pass counts once a candidate, its FLOPs once a distinct state."""
+    def _step(self, step: int, states: Sequence[Any], seeds: Sequence[int], passes: int) -> list[Any]:
+        """One decision for every state. A pass counts once a candidate, its FLOPs once a forward pass."""
         if not states:
             return []
         one = self.generator.step_cost(step)
         per_candidate = Cost(nfe=one.nfe, tokens=one.tokens)
         shared = Cost(flops_generator=one.flops_generator)
-        return self._call(per_candidate * len(states) + shared * forwards, self.generator.step, states, seeds)
+        return self._call(per_candidate * len(states) + shared * passes, self.generator.step, states, seeds)
 
     def _call(self, price: Cost, model: Callable, *args: Any) -> Any:
         if self.cancelled():

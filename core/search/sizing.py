@@ -23,8 +23,8 @@ class _DryGenerator:
 
     def __init__(self, real: Any):
         self.name, self.num_steps, self.step_labels = real.name, real.num_steps, real.step_labels
-        self.branching_steps, self.decode_cost, self.step_cost = (
-            real.branching_steps, real.decode_cost, real.step_cost)
+        self.branching_steps, self.siblings_share = real.branching_steps, real.siblings_share
+        self.decode_cost, self.step_cost = real.decode_cost, real.step_cost
 
     def start(self, prompt: str) -> None:
         return None

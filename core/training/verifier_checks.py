@@ -108,7 +108,7 @@ def _conditions() -> Iterator[tuple[str, Damage]]:
         yield f"preview of scale {scales}", Damage(scales=scales)
 
 
-def _by_scale(score: Score, tokenizer: Tokenizer, prompts: int = 64, candidates: int = 8) -> dict[str, str]:
+def _by_scale(score: Score, tokenizer: Tokenizer, prompts: int = 40, candidates: int = 8) -> dict[str, str]:
     """Within-prompt Spearman of the score of each scale's preview with the score of the finished decode."""
     rng = random.Random("verifier validation: scales")
     scenes, texts = [], []
