@@ -14,7 +14,7 @@ from core.evaluation.prompts import dev_prompts
 from core.evaluation.statistics import in_words, mean_interval
 from core.generators import emoji_ar, emoji_flow
 from core.generators.registry import load_generator
-from core.search.search import derive_seed
+from core.training.sheets import single_samples
 from core.verifiers.registry import load_verifier
 
 FLAT = (1.0,) * 6
@@ -32,19 +32,9 @@ FLOW_TRIALS = [
 ]
 
 
-def samples(generator, prompt: str, count: int):
-    """`count` single samples of a prompt."""
-    states = [generator.start(prompt)] * count
-    seeds = [derive_seed(1, index) for index in range(count)]
-    for _ in range(generator.num_steps):
-        states = generator.step(states, seeds)
-        seeds = [derive_seed(seed, 0) for seed in seeds]
-    return generator.preview(states)
-
-
 def trial(generator, verifier, prompts: list[str], count: int) -> dict[str, float]:
     """Mean score over prompts of `count` samples each, with its interval."""
-    per_prompt = [verifier.score(prompt, samples(generator, prompt, count)) for prompt in prompts]
+    per_prompt = [verifier.score(prompt, single_samples(generator, prompt, count, seed=1)) for prompt in prompts]
     return mean_interval([sum(scores) / len(scores) for scores in per_prompt])
 
 

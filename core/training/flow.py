@@ -10,10 +10,12 @@ import random
 import torch
 from torch import Tensor
 
+from core.generators.emoji_flow import EmojiFlow, Sampling
 from core.models.flow import LEAST_T, Flow, FlowConfig
 from core.models.text import tokenise
 from core.training.latents import Latents, load_tokenizer
 from core.training.loop import export, options, train
+from core.training.sheets import save_sheet
 
 
 def dequantised(tokenizer, latent: Tensor) -> Tensor:
@@ -59,7 +61,9 @@ def main() -> None:
     sample = data.batch(random.Random("scale"), 1024)[0].to(opt.device)
     model.latent_std.fill_(dequantised(tokenizer, sample).std())
     averaged, progress = train(model, data.batch, make_loss(tokenizer), opt)
-    export(averaged.cpu(), opt, progress, {"size": config.size}, validate(averaged, tokenizer.cpu()), ABOUT)
+    averaged, tokenizer = averaged.cpu(), tokenizer.cpu()
+    export(averaged, opt, progress, {"size": config.size}, validate(averaged, tokenizer), ABOUT)
+    save_sheet(EmojiFlow("emoji-flow", averaged, tokenizer, Sampling()), opt.out / f"{opt.name}.png")
 
 
 ABOUT = "Flow-matching transformer in the tokenizer's latent: the model behind `emoji-flow` and `emoji-flow-sde`."

@@ -11,10 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.generators.emoji_ar import EmojiAr
 from core.models.next_scale import SCALES, NextScale, NextScaleConfig, corrupted_history
 from core.models.text import tokenise
 from core.training.latents import Latents, load_tokenizer
 from core.training.loop import export, options, train
+from core.training.sheets import save_sheet
 
 MAX_FLIPS = 0.2  # the share of flipped bits is uniform up to this
 WEIGHT = torch.cat([torch.full((side * side,), 1 / side) for side in SCALES])  # per token; the last scale: a third
@@ -59,7 +61,9 @@ def main() -> None:
     data = Latents(opt.extra["scenes"])
     config = NextScaleConfig(size=opt.extra["size"])
     averaged, progress = train(NextScale(config), data.batch, make_loss(tokenizer), opt)
-    export(averaged.cpu(), opt, progress, {"size": config.size}, validate(averaged, tokenizer.cpu()), ABOUT)
+    averaged, tokenizer = averaged.cpu(), tokenizer.cpu()
+    export(averaged, opt, progress, {"size": config.size}, validate(averaged, tokenizer), ABOUT)
+    save_sheet(EmojiAr(averaged, tokenizer), opt.out / f"{opt.name}.png")
 
 
 ABOUT = "Predicts the tokenizer's bits scale by scale from a prompt: the model behind the generator `emoji-ar`."

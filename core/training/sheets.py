@@ -1,0 +1,38 @@
+"""Sample sheets of generators: a column per prompt, four samples each, no search and no selection."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from core.generators.base import Generator
+from core.search.search import derive_seed
+
+PROMPTS = (
+    "a red car",
+    "a green apple and a blue star",
+    "three cats",
+    "a dog to the left of a pizza",
+    "a purple balloon above a yellow book",
+    "four yellow stars",
+    "a robot and a house",
+    "a pink heart to the right of a blue shirt",
+    "two red mushrooms below a tree",
+    "a penguin on a yellow background",
+)
+
+
+def single_samples(generator: Generator, prompt: str, count: int, seed: int = 0) -> np.ndarray:
+    """`count` samples without search, uint8 [count, 128, 128, 3]."""
+    states = [generator.start(prompt)] * count
+    seeds = [derive_seed(seed, index) for index in range(count)]
+    for _ in range(generator.num_steps):
+        states = generator.step(states, seeds)
+        seeds = [derive_seed(each, 0) for each in seeds]
+    return generator.preview(states)
+
+
+def save_sheet(generator: Generator, path: Path) -> None:
+    """Write the sheet of PROMPTS as a picture."""
+    columns = [np.concatenate(list(single_samples(generator, prompt, 4))) for prompt in PROMPTS]
+    Image.fromarray(np.concatenate(columns, 1)).save(path)
