@@ -53,7 +53,7 @@ def validate(model: Flow, tokenizer, seed: int = 99) -> dict:
 
 
 def main() -> None:
-    opt = options("flow", __doc__, minutes=60, batch=32, lr=1e-3, size="XS", scenes=60_000)
+    opt = options("flow", __doc__, minutes=60, batch=16, lr=1e-3, size="XS", scenes=60_000)
     torch.manual_seed(opt.seed)
     tokenizer, data = load_tokenizer().to(opt.device), Latents(opt.extra["scenes"])
     config = FlowConfig(size=opt.extra["size"])

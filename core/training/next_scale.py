@@ -55,7 +55,7 @@ def validate(model: NextScale, tokenizer, seed: int = 99) -> dict:
 
 
 def main() -> None:
-    opt = options("next_scale", __doc__, minutes=60, batch=32, lr=1e-3, size="XS", scenes=60_000)
+    opt = options("next_scale", __doc__, minutes=60, batch=16, lr=1e-3, size="XS", scenes=60_000)
     torch.manual_seed(opt.seed)
     tokenizer = load_tokenizer().to(opt.device)
     data = Latents(opt.extra["scenes"])
