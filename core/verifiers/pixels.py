@@ -17,4 +17,4 @@ def pixels(images: np.ndarray) -> Tensor:
             f"got images {images.dtype} {list(images.shape)}; the embedded verifiers read uint8 "
             f"[B, {SIDE}, {SIDE}, 3]: resize them first"
         )
-    return from_images(np.ascontiguousarray(images))
+    return from_images(np.array(images, order="C"))  # a copy: torch wants a writable array
