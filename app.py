@@ -1,0 +1,27 @@
+"""Serve Beamscope: `python app.py [--host HOST] [--port PORT] [--share]`."""
+
+import argparse
+
+import uvicorn
+
+from core.runs import RunStore
+from demo.embedded import embedded_models
+from demo.server import build_app
+from demo.share import open_tunnel
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Live search trees over text-to-image generation, in the browser.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--share", action="store_true", help="also open a public address through Gradio's relay")
+    args = parser.parse_args()
+    app = build_app(embedded_models(), RunStore())
+    if args.share:
+        open_tunnel(args.port)
+    print(f"Beamscope is at http://{args.host}:{args.port}", flush=True)
+    uvicorn.run(app, host=args.host, port=args.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The two page elements with JavaScript of their own: the stage (tree, inspector, results) and a line of messages.
+
+Their templates hold no values: text reaches the page only through `textContent`, in demo/static/*.js.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+MOUNT = """
+import("/page/%s").then((module) => module.mount(element, { props, trigger, watch, server: %s })).catch((error) => {
+  element.firstElementChild.textContent = "The page script did not load: " + error.message;
+});
+"""
+
+
+class Stage(gr.HTML):
+    """Draws one comparison; value is {"run": id, "ticket": any new value, "replay": bool}, or {} for none.
+
+    Event `live` ({"live": bool}) says that the run shown began or ended.
+    """
+
+    def __init__(self, server_functions: list[Callable[..., Any]], **props: Any):
+        super().__init__(
+            value={},
+            html_template="<div class='bs-stage'>Loading the tree …</div>",
+            js_on_load='const events = ["live"];' + MOUNT % ("stage.js", "server"),
+            apply_default_css=False,
+            server_functions=server_functions,
+            **props,
+        )
+
+    def api_info(self) -> dict[str, Any]:
+        """The value is an object, not markup."""
+        return {"type": "object"}
+
+
+class Notice(gr.HTML):
+    """Lines of text; value is {"lines": [{"kind": str, "parts": [{"kind": str, "text": str}]}]}."""
+
+    def __init__(self, value: dict[str, Any] | None = None, **props: Any):
+        super().__init__(
+            value=value or {"lines": []},
+            html_template="<div class='bs-lines' role='status' aria-live='polite'></div>",
+            js_on_load=MOUNT % ("notice.js", "null"),
+            apply_default_css=False,
+            **props,
+        )
+
+    def api_info(self) -> dict[str, Any]:
+        """The value is an object, not markup."""
+        return {"type": "object"}
+
+
+def line(kind: str, *parts: tuple[str, str]) -> dict[str, Any]:
+    """One line of a `Notice` from (kind, text) parts."""
+    return {"kind": kind, "parts": [{"kind": part, "text": text} for part, text in parts]}
+
+
+def lines(*items: dict[str, Any]) -> dict[str, Any]:
+    """The value of a `Notice`."""
+    return {"lines": list(items)}

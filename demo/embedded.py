@@ -1,0 +1,22 @@
+"""The models that the page offers by default: everything in the registries, the embedded pair in the two lanes."""
+
+from core.generators.registry import GENERATORS
+from core.verifiers.registry import VERIFIERS
+from core.world.captions import check
+from demo.models import Models
+from demo.strings import EXAMPLES
+
+STEPS = ("1x1", "2x2", "3x3", "4x4", "6x6", "8x8")  # of emoji-ar
+
+
+def embedded_models() -> Models:
+    """Loads nothing yet."""
+    return Models(
+        generators={name: entry.load for name, entry in GENERATORS.items()},
+        verifiers={name: entry.load for name, entry in VERIFIERS.items()},
+        searcher="emoji-ar",
+        steps=STEPS,
+        baseline="emoji-flow",
+        check=check,
+        examples=EXAMPLES,
+    )

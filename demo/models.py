@@ -1,0 +1,66 @@
+"""The models a page offers: by name, loaded once, when first needed or by `warm` in the background."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.search.errors import BadRequest, BeamscopeError
+
+Loader = Callable[[], Any]
+
+
+@dataclass(eq=False)
+class Models:
+    """Generators and verifiers, and which of them play which part.
+
+    searcher: the generator whose tree is shown; steps: its step labels, needed before it is loaded.
+    baseline: the generator that runs beside it, or None.
+    check: prompt -> what the models know of it (core/world/captions.py), or None where there is no such check.
+    """
+
+    generators: Mapping[str, Loader]
+    verifiers: Mapping[str, Loader]
+    searcher: str
+    steps: tuple[str, ...]
+    baseline: str | None = None
+    check: Callable[[str], Any] | None = None
+    examples: tuple[str, ...] = ()
+    default_gflop: float = 200.0
+    max_gflop: float = 2000.0  # the most that one visitor may ask of this server
+    ready: threading.Event = field(default_factory=threading.Event)  # set when loading is over, for good or ill
+    problem: str | None = None  # why the models could not be loaded, for people to read
+    _loaded: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def generator(self, name: str) -> Any:
+        """Raises BadRequest for an unknown name, WeightsMissing where the weights are not there."""
+        return self._load("generator", self.generators, name)
+
+    def verifier(self, name: str) -> Any:
+        """Raises as `generator` does."""
+        return self._load("verifier", self.verifiers, name)
+
+    def all_verifiers(self) -> dict[str, Any]:
+        """Every verifier by name; those that do not guide a run observe it."""
+        return {name: self.verifier(name) for name in self.verifiers}
+
+    def warm(self) -> None:
+        """Load everything a first search needs; keeps the reason if that fails."""
+        try:
+            self.generator(self.searcher)
+            if self.baseline:
+                self.generator(self.baseline)
+            self.all_verifiers()
+        except BeamscopeError as error:
+            self.problem = str(error)
+        finally:
+            self.ready.set()
+
+    def _load(self, role: str, table: Mapping[str, Loader], name: str) -> Any:
+        if name not in table:
+            raise BadRequest(f"unknown {role} {name!r}: choose one of {', '.join(table)}")
+        with self._lock:
+            if (role, name) not in self._loaded:
+                self._loaded[role, name] = table[name]()
+            return self._loaded[role, name]

@@ -1,0 +1,122 @@
+"""What the page's script asks of the server: frames of a run from where it left off, and the facts of one node.
+
+Every answer is a plain object; a request that makes no sense is answered with {"error": sentence}, never a traceback.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from core.search.errors import BadRequest
+from demo import strings, view
+from demo.settings import GIGA, method
+from demo.streaming import Library, Reader, Runner
+
+PATIENCE = 8.0  # seconds a question for frames waits for the next one
+IN_LINE = 1.0   # the same while the run waits for others: the place in line changes
+POLL = 0.04     # seconds between looks at the log
+
+log = logging.getLogger(__name__)
+Reply = dict[str, Any]
+
+
+def make_remote(library: Library, runner: Runner) -> list[Callable[..., Any]]:
+    """The functions `frames` and `inspect`, each of one argument: the object that the browser sent."""
+
+    async def frames(request: Any) -> Reply:
+        began = monotonic()
+        while True:
+            reply = await asyncio.to_thread(_guarded, _frames, library, runner, request)
+            if _is_news(request, reply) or monotonic() - began > (IN_LINE if reply["queue"] else PATIENCE):
+                return reply
+            await asyncio.sleep(POLL)
+
+    def inspect(request: Any) -> Reply:
+        return _guarded(_inspect, library, request)
+
+    return [frames, inspect]
+
+
+def _is_news(request: Any, reply: Reply) -> bool:
+    """Whether a page would want the reply now: an error, an end, a frame, or the first it hears of a run."""
+    return (
+        "error" in reply or not reply["live"] or not request.get("since")
+        or any(lane["frames"] for lane in reply["lanes"])
+    )  # fmt: skip
+
+
+def _guarded(answer: Callable[..., Reply], *args: Any) -> Reply:
+    try:
+        return answer(*args)
+    except BadRequest as error:
+        return {"error": str(error)}
+    except Exception:
+        log.exception("a question of the page could not be answered")
+        return {"error": strings.UNEXPECTED}
+
+
+def _frames(library: Library, runner: Runner, request: Any) -> Reply:
+    run, since = _frames_request(request)
+    lanes = library.lanes(run)
+    states = {lane.store.status(lane.run) for lane in lanes}  # asked before the logs are read: what is over is complete
+    news = [lane.update()[start:] for lane, start in zip(lanes, [*since, 0, 0], strict=False)]
+    return {
+        "run": run,
+        "head": _head(lanes),
+        "lanes": [_lane(lane, new) for lane, new in zip(lanes, news, strict=True)],
+        "live": "running" in states,
+        "queue": runner.ahead(run),
+        "notice": strings.INTERRUPTED if "interrupted" in states else None,
+    }
+
+
+def _lane(reader: Reader, news: list[Reply]) -> Reply:
+    return {"run": reader.run, "label": _label(reader), "frames": news}
+
+
+def _frames_request(request: Any) -> tuple[Any, list[int]]:
+    since = request.get("since", []) if isinstance(request, dict) else None
+    whole = isinstance(since, list) and len(since) <= 2
+    if not whole or not all(type(count) is int and 0 <= count < 10**6 for count in since):
+        raise BadRequest(strings.BAD_REQUEST)
+    return request.get("run"), since
+
+
+def _head(lanes: list[Reader]) -> Reply:
+    """What is true of the whole comparison; mostly empty until the first event."""
+    tree = lanes[0].tree
+    spec = tree.spec
+    scores = [score for lane in lanes for score in lane.scores]
+    budgets = [lane.tree.spec.budget_flops for lane in lanes if lane.tree.spec]
+    return {
+        "prompt": spec.prompt if spec else lanes[0].store.meta(lanes[0].run).get("title", ""),
+        "method": method(spec.strategy, spec.params) if spec else "",
+        "seed": spec.seed if spec else None,
+        "verifier": strings.name_of(strings.VERIFIER_NAMES, spec.verifier) if spec else "",
+        "steps": ["prompt", *tree.step_labels],
+        "planned_gflop": (budgets[-1] or lanes[0].tree.spent.flops) / GIGA if budgets else None,
+        "span": view.span(spec.verifier, scores) if spec else (0.0, 1.0),
+    }
+
+
+def _label(lane: Reader) -> str:
+    spec = lane.tree.spec
+    if spec is None:
+        return ""
+    generator = strings.name_of(strings.GENERATOR_NAMES, spec.generator)
+    strategy = strings.name_of(strings.STRATEGY_NAMES, spec.strategy).lower()
+    count = f", {spec.params['n']} images" if "n" in spec.params else ""
+    return f"{generator} · {strategy}{count}"
+
+
+def _inspect(library: Library, request: Any) -> Reply:
+    if not isinstance(request, dict):
+        raise BadRequest(strings.BAD_REQUEST)
+    reader = library.reader(request.get("run"))
+    reader.update()
+    node = request.get("node")
+    if type(node) is not int or node not in reader.tree.nodes:
+        raise BadRequest(strings.BAD_NODE)
+    return view.inspect(reader.tree, reader.run, node)

@@ -1,0 +1,57 @@
+// The any-time chart: best score so far against total compute, one step line per lane.
+
+import { palette } from "./dom.js";
+
+function points(lane, cursor) {
+  const x = lane.curve.map(([gflop]) => gflop);
+  const y = lane.curve.map(([, score]) => score);
+  if (x.length && cursor > x.at(-1)) {
+    x.push(cursor);
+    y.push(y.at(-1));
+  }
+  return { x, y };
+}
+
+const named = (scores) => scores.map((score, i) => (i === scores.length - 1 ? score.toFixed(3) : ""));
+
+function trace(lane, index, colours) {
+  const line = index === 0 ? { color: colours.best, width: 2.5 } : { color: colours.flow, width: 2.5, dash: "dash" };
+  const shown = points(lane, lane.facts ? lane.facts.gflop : 0);
+  return {
+    ...shown, type: "scatter", mode: "lines+markers+text", name: lane.label,
+    text: named(shown.y), textposition: "middle right", textfont: { size: 12, color: line.color },
+    cliponaxis: false,
+    line: { ...line, shape: "hv" }, marker: { size: 7, symbol: index === 0 ? "circle" : "diamond", color: line.color },
+    hovertemplate: "best %{y:.3f} after %{x:.3g} GFLOP<extra>%{fullData.name}</extra>",
+  };
+}
+
+// The frame holds the whole run from the start: the x axis ends at the planned compute and y at all scores to come.
+function span(comparison) {
+  const scores = comparison.lanes.flatMap((lane) => lane.frames.filter((f) => f.best).map((f) => f.best.score));
+  if (!scores.length) return undefined;
+  const [low, high] = [Math.min(...scores), Math.max(...scores)];
+  const pad = Math.max(0.02, (high - low) * 0.2);
+  return [low - pad, high + pad];
+}
+
+export function drawChart(host, comparison) {
+  if (!window.Plotly || !host.clientWidth) return;
+  const colours = palette(host);
+  const furthest = Math.max(1e-9, comparison.head.planned_gflop || 0,
+    ...comparison.lanes.map((lane) => (lane.facts ? lane.facts.gflop : 0)));
+  const axis = {
+    gridcolor: colours.line, zeroline: false, tickfont: { size: 12, color: colours.muted }, linecolor: colours.line,
+    titlefont: { size: 12 }, fixedrange: true, nticks: 6,
+  };
+  const layout = {
+    width: host.clientWidth, height: host.clientHeight, margin: { l: 52, r: 50, t: 8, b: 40 }, showlegend: false,
+    xaxis: { ...axis, range: [0, furthest * 1.03], title: { text: "total compute, GFLOP", font: { size: 12 } } },
+    yaxis: { ...axis, range: span(comparison), title: { text: "best score so far", font: { size: 12 } } },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: false,
+    font: { family: colours.font, size: 12, color: colours.muted },
+    hoverlabel: { bgcolor: colours.panel, bordercolor: colours.muted, font: { color: colours.ink } },
+  };
+  const traces = comparison.lanes.map((lane, index) => trace(lane, index, colours));
+  window.Plotly.react(host, traces, layout, { displayModeBar: false, responsive: false });
+}

@@ -1,0 +1,183 @@
+"""Runs in threads of the server, and readers that turn their logs into frames.
+
+A run belongs to the store, not to the page that asked for it: it goes on when the tab closes, and every page, the one
+that started it too, follows the log on disk. Searches run one at a time, in the order in which they were asked for.
+"""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any
+
+from core.compare import race
+from core.runs import RunStore, RunWriter
+from core.search.errors import BadRequest
+from core.search.events import RunSpec, Scored
+from core.search.search import Search
+from core.search.tree import Tree
+from demo import view
+from demo.models import Models
+from demo.strings import BUSY, UNKNOWN_RUN
+
+MAX_WAITING = 8
+MAX_READERS = 48
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One comparison to compute: specs and ids of its lanes, the searcher's first."""
+
+    specs: tuple[RunSpec, ...]
+    runs: tuple[str, ...]
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+class Runner:
+    """Computes comparisons, one after the other, in a thread of its own."""
+
+    def __init__(self, store: RunStore, models: Models):
+        self.store, self.models = store, models
+        self._jobs: OrderedDict[str, Job] = OrderedDict()  # waiting and running, in order, by first run id
+        self._lock = threading.Lock()
+        self._queue: SimpleQueue[tuple[Job, list[RunWriter]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="searches", daemon=True)
+        self._thread.start()
+
+    def start(self, specs: Sequence[RunSpec]) -> str:
+        """Put a comparison in line; the id of its first run. Raises BadRequest when the line is full."""
+        with self._lock:
+            if len(self._jobs) > MAX_WAITING:
+                raise BadRequest(BUSY.format(count=len(self._jobs) - 1))
+            writers = create(self.store, specs)
+            job = Job(tuple(specs), tuple(writer.run for writer in writers))
+            self._jobs[job.runs[0]] = job
+        self._queue.put((job, writers))
+        return job.runs[0]
+
+    def stop(self, run: str) -> bool:
+        """Ask a run to end before its next model call; whether there was one to stop."""
+        job = self._jobs.get(run)
+        if job:
+            job.stop.set()
+        return job is not None
+
+    def ahead(self, run: str) -> int:
+        """How many searches of this server come before this one."""
+        with self._lock:
+            return list(self._jobs).index(run) if run in self._jobs else 0
+
+    def close(self) -> None:
+        """Stop everything and wait a moment for the logs to be complete."""
+        for job in list(self._jobs.values()):
+            job.stop.set()
+        self._queue.put(None)
+        self._thread.join(timeout=3)
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            job, writers = item
+            try:
+                compute(self.models, job.specs, writers, job.stop.is_set)
+            except Exception:
+                log.exception("comparison %s could not be computed", job.runs[0])
+            finally:
+                for writer in writers:
+                    writer.close()
+                with self._lock:
+                    del self._jobs[job.runs[0]]
+
+
+def compute(
+    models: Models, specs: Sequence[RunSpec], writers: Sequence[RunWriter], cancelled: Callable[[], bool] = bool
+) -> None:
+    """Run the lanes side by side into their logs. Only the first lane decodes what is there to be looked at."""
+    verifiers = models.all_verifiers()
+    lanes = [
+        Search(models.generator(spec.generator), verifiers, spec, cancelled, display=index == 0).run()
+        for index, spec in enumerate(specs)
+    ]
+    for lane, event in race(*lanes) if len(lanes) == 2 else ((0, event) for event in lanes[0]):
+        writers[lane].append(event)
+
+
+def create(store: RunStore, specs: Sequence[RunSpec]) -> list[RunWriter]:
+    """Writers in the order of the specs; the first run's meta names the second."""
+    others = [store.create(spec) for spec in specs[1:]]
+    return [store.create(specs[0], beside=others[0].run if others else None), *others]
+
+
+class Reader:
+    """One run as frames, made as its log grows. `rows` says whether the page draws its nodes."""
+
+    def __init__(self, store: RunStore, run: str, rows: bool):
+        self.store, self.run, self.with_rows = store, run, rows
+        self.tree, self.frames = Tree(), []
+        self.scores: tuple[float, ...] = ()  # lowest and highest that the guide gave
+        self._rows: dict[int, view.Row] = {}
+        self._offset = 0
+        self._lock = threading.Lock()
+
+    def update(self) -> list[dict[str, Any]]:
+        """All frames, after reading what was written since the last call."""
+        with self._lock:
+            events, self._offset = self.store.read(self.run, self._offset)
+            for event in events:
+                self._apply(event)
+            return self.frames
+
+    def _apply(self, event: Any) -> None:
+        self.tree = self.tree.apply(event)
+        if isinstance(event, Scored):
+            guide = self.tree.spec.verifier
+            seen = [*self.scores, *(scores[guide] for scores in event.scores.values())]
+            self.scores = (min(seen), max(seen))
+        after = view.rows(self.tree) if self.with_rows else {}
+        self.frames.append(view.frame(self.tree, event.seq, self._rows, after))
+        self._rows = after
+
+
+class Library:
+    """Every run that can be shown: those of the writable store and the recorded ones."""
+
+    def __init__(self, stores: Sequence[RunStore]):
+        self.stores = tuple(stores)
+        self._readers: OrderedDict[tuple[str, bool], Reader] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, run: Any) -> RunStore:
+        """The store that holds a run. Raises BadRequest for any id, of whatever type, that is none."""
+        for store in self.stores:
+            if store.has(run):
+                return store
+        raise BadRequest(UNKNOWN_RUN)
+
+    def reader(self, run: Any, rows: bool = True) -> Reader:
+        """Raises as `find` does."""
+        store = self.find(run)
+        with self._lock:
+            key = (run, rows)
+            if key not in self._readers:
+                self._readers[key] = Reader(store, run, rows)
+            self._readers.move_to_end(key)
+            while len(self._readers) > MAX_READERS:
+                self._readers.popitem(last=False)
+            return self._readers[key]
+
+    def lanes(self, run: Any) -> list[Reader]:
+        """The run and, where its meta names one that is here, the run beside it. Raises as `find` does."""
+        first = self.reader(run)
+        beside = first.store.meta(run).get("beside")
+        try:
+            return [first, self.reader(beside, rows=False)] if beside else [first]
+        except BadRequest:
+            return [first]
+
+    def recorded(self) -> str | None:
+        """The comparison that a first visit opens: the first recorded one by id."""
+        runs = [info.run for store in self.stores[1:] for info in store.list() if info.beside]
+        return min(runs, default=None)
