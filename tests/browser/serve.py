@@ -1,0 +1,31 @@
+"""Serve the page over the painted world: `python -m tests.browser.serve PORT RUNS RECORDED PAUSE`.
+
+Records one comparison into RECORDED first, if the folder is not there.
+"""
+
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from core.runs import RunStore
+from core.search.events import RunSpec
+from demo.record import record
+from demo.server import build_app
+from tests.painted import painted_models
+
+PROMPT = "a red car to the left of a green apple"
+
+
+def main(port: str, runs: str, recorded: str, pause: str) -> None:
+    folder = Path(recorded)
+    if not folder.exists():
+        spec = RunSpec(PROMPT, "painter", "beam_search", {"width": 3, "branch": 5, "look": "preview"}, "warmth",
+                       ("lightness",), 7, 100e9)  # fmt: skip
+        record(painted_models(), RunStore(folder), spec)
+    app = build_app(painted_models(float(pause)), RunStore(Path(runs)), [folder])
+    uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

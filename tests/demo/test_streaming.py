@@ -1,0 +1,129 @@
+"""Runs in threads, and what pages see of them: nothing depends on who watches."""
+
+import asyncio
+import time
+
+import pytest
+
+from core.runs import RunStore
+from core.search.errors import BadRequest
+from core.search.events import Cancelled, Finished
+from demo import settings, streaming, strings
+from demo.remote import make_remote
+from demo.streaming import Library, Runner
+from tests.demo.test_settings import read
+from tests.painted import painted_models
+
+
+@pytest.fixture
+def world(tmp_path):
+    """(store, runner, library) of a world that takes its time."""
+    store = RunStore(tmp_path / "runs")
+    runner = Runner(store, painted_models(pause=0.03))
+    yield store, runner, Library([store])
+    runner.close()
+
+
+def specs(**changes):
+    return settings.plan(painted_models(), read(**changes)).specs
+
+
+def wait(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def ask(function, **request):
+    answer = function(request)
+    return asyncio.run(answer) if asyncio.iscoroutine(answer) else answer
+
+
+def test_a_comparison_runs_to_its_end_with_nobody_watching(world):
+    store, runner, library = world
+    run = runner.start(specs())
+    wait(lambda: store.status(run) == "finished" and store.status(store.meta(run)["beside"]) == "finished")
+    first, second = library.lanes(run)
+    first.update(), second.update()
+    assert isinstance(first.tree.end, Finished) and isinstance(second.tree.end, Finished)
+    assert second.tree.spent.flops <= first.tree.spent.flops
+    assert [frame["seq"] for frame in first.frames] == list(range(len(first.frames)))
+
+
+def test_a_reader_that_follows_sees_what_a_late_one_sees(world):
+    store, runner, library = world
+    run = runner.start(specs())
+    early, seen = library.reader(run), []
+    while store.status(run) == "running":
+        seen.append(len(early.update()))
+    early.update()
+    late = streaming.Reader(store, run, rows=True)
+    assert late.update() == early.frames
+    assert len({*seen}) > 5, "the frames came one by one"
+
+
+def test_stop_keeps_the_steps_so_far(world):
+    store, runner, library = world
+    run = runner.start(specs())
+    wait(lambda: len(library.reader(run).update()) > 4)
+    assert runner.stop(run)
+    wait(lambda: store.status(run) != "running")
+    reader = library.reader(run)
+    assert len(reader.update()) > 4 and isinstance(reader.tree.end, Cancelled)
+    assert not runner.stop("20000101-000000-00000000")
+
+
+def test_searches_wait_in_line_and_the_line_has_an_end(world):
+    store, runner, library = world
+    frames, _ = make_remote(library, runner)
+    runs = [runner.start(specs(seed=i)) for i in range(3)]
+    assert runner.ahead(runs[0]) == 0 and runner.ahead(runs[2]) == 2
+    reply = ask(frames, run=runs[2], since=[])
+    assert reply["queue"] == 2 and reply["live"] and reply["head"]["prompt"] == "a red car"
+    with pytest.raises(BadRequest, match="limit"):
+        [runner.start(specs(seed=i)) for i in range(streaming.MAX_WAITING + 1)]
+    runner.stop(runs[0])
+
+
+def test_frames_are_sent_from_where_the_page_left_off(world):
+    store, runner, library = world
+    frames, _ = make_remote(library, runner)
+    run = runner.start(specs())
+    wait(lambda: store.status(run) == "finished")
+    whole = ask(frames, run=run, since=[])
+    rest = ask(frames, run=run, since=[5, 3])
+    assert [frame["seq"] for frame in rest["lanes"][0]["frames"]][0] == 5
+    assert rest["lanes"][1]["frames"] == whole["lanes"][1]["frames"][3:]
+    assert whole["head"]["steps"][:2] == ["prompt", "1x1"] and not whole["queue"]
+    assert not any(frame["nodes"] for frame in whole["lanes"][1]["frames"])
+
+
+def test_a_run_whose_server_died_is_shown_as_far_as_it_went(world):
+    store, runner, library = world
+    frames, _ = make_remote(library, runner)
+    writer = store.create(specs()[0])
+    writer.close()
+    reply = ask(frames, run=writer.run, since=[])
+    assert not reply["live"] and reply["notice"] == strings.INTERRUPTED
+
+
+@pytest.mark.parametrize("request_", [
+    {"run": "../../../etc/passwd"}, {"run": "no-such-run-here"}, {"run": None}, {"run": {"a": 1}}, {"run": 7}, {},
+    {"run": "x" * 10_000}, {"run": "no-such-run-here", "since": "all"}, {"since": [-1]}, {"since": [1, 2, 3]},
+    {"since": [1.5]}, [], None, "frames", 3,
+])
+def test_forged_requests_for_frames_get_a_sentence(world, request_):
+    frames, inspect = make_remote(world[2], world[1])
+    for answer in (asyncio.run(frames(request_)), inspect(request_)):
+        assert set(answer) == {"error"} and answer["error"] in (strings.UNKNOWN_RUN, strings.BAD_REQUEST)
+
+
+@pytest.mark.parametrize("node", [-1, 10**9, "0", "0; drop", 1.0, None, True, [0], {"id": 0}])
+def test_forged_node_ids_get_a_sentence(world, node):
+    store, runner, library = world
+    run = runner.start(specs())
+    wait(lambda: store.status(run) == "finished")
+    _, inspect = make_remote(library, runner)
+    assert inspect({"run": run, "node": node}) == {"error": strings.BAD_NODE}
+    assert inspect({"run": run, "node": 0})["title"] == "Prompt"

@@ -1,0 +1,132 @@
+"""Tree -> rows, frames and sentences: laws of the placement and of replaying."""
+
+import json
+
+import pytest
+
+from core.search.events import Pruned
+from core.search.tree import Tree
+from demo import view
+from tests.demo.conftest import run_of
+
+
+def frames_of(events):
+    """Frames as the page gets them, and the tree and rows after each."""
+    tree, before = Tree(), {}
+    for event in events:
+        tree = tree.apply(event)
+        after = view.rows(tree)
+        yield view.frame(tree, event.seq, before, after), tree, after
+        before = after
+
+
+@pytest.mark.parametrize("strategy, params", [
+    ("beam_search", {"width": 3, "branch": 5, "look": "preview"}),
+    ("beam_search", {"width": 2, "branch": 2, "look": "rollout"}),
+    ("greedy_tokens", {"branch": 4, "look": 3}),
+    ("random_search", {"n": 20}),
+])
+def test_frames_add_up_to_the_tree(strategy, params):
+    """What a page that applies frames holds is what a page that asks for the whole tree would get."""
+    held = {}
+    for frame, tree, after in frames_of(run_of(strategy, **params)):
+        held |= {row["id"]: row for row in json.loads(json.dumps(frame))["nodes"]}
+        assert held == after
+        assert frame["nodes_total"] == len(tree.nodes)
+
+
+def test_frames_carry_only_what_changed(events):
+    sent = sum(len(frame["nodes"]) for frame, _, _ in frames_of(events))
+    assert sent < 6 * len(Tree.of(events).nodes)
+
+
+def test_ranked_nodes_never_move_again(events):
+    settled = {}
+    for event, (_, _, rows) in zip(events, frames_of(events), strict=True):
+        for id, y in settled.items():
+            assert rows[id]["y"] == y
+        if isinstance(event, Pruned):
+            settled |= {id: rows[id]["y"] for id in event.ranks}
+    assert len(settled) == 90
+
+
+def test_a_column_is_in_order_of_rank_and_nothing_overlaps(tree):
+    rows = view.rows(tree)
+    for step in range(1, tree.num_steps + 1):
+        column = sorted((row for row in rows.values() if row["x"] == step), key=lambda row: row["y"])
+        assert [row["rank"] for row in column] == list(range(len(column)))
+        for above, below in zip(column, column[1:], strict=False):
+            assert above["y"] + above["h"] / 2 <= below["y"] - below["h"] / 2 + 1e-6
+        assert [row["state"] for row in column].count("pruned") == 12
+
+
+def test_pruned_nodes_stay_and_large_trees_are_cut_only_at_their_pruned_end():
+    tree = Tree.of(run_of("random_search", n=200))
+    rows = view.rows(tree)
+    drawn = [row for row in rows.values() if row["y"] is not None]
+    assert len(rows) == len(tree.nodes) == 1201
+    assert len(drawn) <= view.MAX_DRAWN
+    assert len(drawn) + sum(view.hidden(rows).values()) == len(rows)
+    assert set(view.best_path(tree)) <= {row["id"] for row in drawn}
+
+
+def test_the_best_path_leads_from_the_prompt_to_the_best_finished_image(tree):
+    path = view.best_path(tree)
+    assert path[0] == 0 and path[-1] == tree.best().id
+    assert [tree.nodes[id].step for id in path] == list(range(tree.num_steps + 1))
+
+
+def test_the_best_path_of_a_rollout_search_reaches_the_last_scale():
+    """The best image may be seen early, by rollout; the path goes on through the children that reach it again."""
+    tree = Tree.of(run_of("greedy_tokens", branch=3, look="rollout"))
+    last = tree.nodes[view.best_path(tree)[-1]]
+    assert last.score == tree.improvements[-1][2] and last.step == tree.num_steps
+
+
+def test_thumbnails_are_few_and_the_best_path_comes_first(tree):
+    rows = view.rows(tree)
+    path = view.best_path(tree)
+    shown = view.thumbs(tree, rows, path)
+    assert len(shown) == view.MAX_THUMBS < len(rows)
+    assert set(shown[: len(path) - 1]) == set(path) - {0}
+    states = [rows[id]["state"] for id in shown[len(path) - 1 :]]
+    assert states == sorted(states, key=lambda state: state == "pruned")
+
+
+def test_unranked_nodes_on_the_way_fare_as_their_best_child(tree):
+    tree = Tree.of(run_of("random_search", n=4))
+    rows = view.rows(tree)
+    path = set(view.best_path(tree))
+    assert {row["state"] for id, row in rows.items() if id in path} == {"kept", "finished"}
+    assert {row["state"] for id, row in rows.items() if id not in path} == {"pruned"}
+
+
+def test_the_inspector_says_why_a_node_was_pruned_and_what_every_verifier_thinks(tree):
+    node = next(node for node in tree.nodes.values() if node.status == "pruned")
+    facts = view.inspect(tree, "some-run", node.id)
+    json.dumps(facts)
+    assert facts["state"] == "pruned" and facts["why"] == tree.why(node.id)
+    assert f"ranked {node.rank + 1} of 15" in facts["why"]
+    assert [score["name"] for score in facts["scores"]] == ["warmth", "lightness"]
+    assert [score["guide"] for score in facts["scores"]] == [True, False]
+    assert facts["scores"][0]["value"] == node.score
+    assert dict(facts["pairs"])["Rank"] == f"{node.rank + 1} of 15, 3 kept"
+    assert dict(facts["pairs"])["Seed"] == str(node.seed)
+    assert [step["id"] for step in facts["path"]] == [step.id for step in tree.path(node.id)]
+    assert facts["image"] == f"/t/some-run/{node.id}.jpg"
+
+
+def test_every_node_of_every_strategy_can_be_inspected():
+    for strategy, params in [("random_search", {"n": 3}), ("greedy_tokens", {"branch": 2, "look": 4})]:
+        tree = Tree.of(run_of(strategy, **params))
+        for id in tree.nodes:
+            facts = view.inspect(tree, "some-run", id)
+            assert facts["why"] and facts["alt"] and facts["title"]
+
+
+def test_the_colour_range_holds_every_score():
+    assert view.span("unheard-of", []) == (0.0, 1.0)
+    assert view.span("unheard-of", [3.0]) == (2.5, 3.5)
+    assert view.span("unheard-of", [-1.0, 4.0]) == (-1.0, 4.0)
+    low, high = view.SPANS["image_reward"]
+    assert view.span("image_reward", [low - 1, 0.0]) == (low - 1, high)
