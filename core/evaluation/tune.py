@@ -28,7 +28,7 @@ FLOW_TRIALS = [
     emoji_flow.Sampling(steps=steps, cfg=cfg, shift=shift)
     for steps in (12, 20)
     for cfg in (1.5, 2.5, 4.0)
-    for shift in (1.0, 2.0)
+    for shift in (2.0, 4.0)
 ]
 
 

@@ -30,7 +30,7 @@ class Sampling:
 
     steps: int = 20  # forward passes
     cfg: float = 3.0  # guidance scale
-    shift: float = 1.0  # > 1 spends more steps at high noise: t -> shift t / (1 + (shift - 1) t)
+    shift: float = 3.0  # > 1 spends more steps at high noise: t -> shift t / (1 + (shift - 1) t)
     eta: float = 0.0  # share of fresh noise; 0 is the ODE
 
     def times(self) -> list[float]:
