@@ -4,6 +4,7 @@ No algorithm lives here. Handlers read the controls, call settings, the runner o
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -19,6 +20,7 @@ from demo.models import Models
 from demo.remote import make_remote
 from demo.streaming import Library, Runner
 
+log = logging.getLogger(__name__)
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 INSTANT = {**QUIET, "queue": False, "trigger_mode": "always_last"}
 HEADER = f"<div class='bs-brand'><h1>{strings.TITLE}</h1><p>{strings.SUBTITLE}</p></div>"
@@ -185,9 +187,17 @@ def _begin(wires: Wires, values: tuple) -> tuple[Any, ...]:
         spec = settings.read(wires.models, *values[:5], values[5:])
         settings.require_words(wires.models, spec.prompt)
         run = wires.runner.start(settings.plan(wires.models, spec).specs)
-    except BeamscopeError as error:
-        return gr.skip(), gr.skip(), lines(line("error", ("plain", str(error)))), gr.skip()
+    except Exception as error:
+        return gr.skip(), gr.skip(), complaint(error), gr.skip()
     return attach(run), run, known_words(wires.models, spec.prompt), gr.update(interactive=True)
+
+
+def complaint(error: Exception) -> dict[str, Any]:
+    """What is wrong with a request, as a sentence in the place where messages stand."""
+    if not isinstance(error, BeamscopeError):
+        log.error("a request failed", exc_info=error)
+    text = str(error) if isinstance(error, BeamscopeError) else strings.UNEXPECTED
+    return lines(line("error", ("plain", text[:1].upper() + text[1:])))
 
 
 def attach(run: str, replay: bool = False) -> dict[str, Any]:
@@ -205,7 +215,7 @@ def _arrive(wires: Wires, wanted: str | None) -> list[Any]:
     try:
         reader = wires.library.reader(wanted)
     except BadRequest as error:
-        return [gr.skip(), "", lines(line("error", ("plain", str(error)))), *untouched]
+        return [gr.skip(), "", complaint(error), *untouched]
     reader.update()
     spec = reader.tree.spec
     return [attach(wanted), wanted, gr.skip(), *(settings.control_values(spec) if spec else untouched)]
@@ -236,8 +246,8 @@ def predicted(models: Models, values: tuple) -> dict[str, Any]:
     try:
         _require_models(models)
         plan = settings.plan(models, settings.read(models, PROBE, *values[:4], values[4:]))
-    except BeamscopeError as error:
-        return lines(line("error", ("plain", str(error))))
+    except Exception as error:
+        return complaint(error)
     return lines(*(line("info", *parts) for parts in settings.describe(plan)))
 
 

@@ -1,5 +1,6 @@
 """The models a page offers: by name, loaded once, when first needed or by `warm` in the background."""
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from typing import Any
 
 from core.search.errors import BadRequest, BeamscopeError
 
+log = logging.getLogger(__name__)
 Loader = Callable[[], Any]
 
 
@@ -54,6 +56,9 @@ class Models:
             self.all_verifiers()
         except BeamscopeError as error:
             self.problem = str(error)
+        except Exception as error:
+            log.exception("the models could not be loaded")
+            self.problem = f"The models could not be loaded: {error}"
         finally:
             self.ready.set()
 

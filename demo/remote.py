@@ -107,8 +107,7 @@ def _label(lane: Reader) -> str:
         return ""
     generator = strings.name_of(strings.GENERATOR_NAMES, spec.generator)
     strategy = strings.name_of(strings.STRATEGY_NAMES, spec.strategy).lower()
-    count = f", {spec.params['n']} images" if "n" in spec.params else ""
-    return f"{generator} · {strategy}{count}"
+    return f"{generator} · best of {spec.params['n']}" if "n" in spec.params else f"{generator} · {strategy}"
 
 
 def _inspect(library: Library, request: Any) -> Reply:

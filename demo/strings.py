@@ -3,7 +3,7 @@
 TITLE = "Beamscope"
 SUBTITLE = "Live search trees over text-to-image generation"
 PROMPT_LABEL = "What should the picture show?"
-PROMPT_PLACEHOLDER = "What should the picture show? Press Enter to search"
+PROMPT_PLACEHOLDER = "What should the picture show?"
 SEARCH = "Search"
 STOP = "Stop"
 EXAMPLES_LABEL = "Try:"
@@ -36,9 +36,9 @@ VERIFIER_NAMES = {
     "aesthetic": "Aesthetic",
 }
 GENERATOR_NAMES = {
-    "emoji-ar": "Next-scale (AR)",
+    "emoji-ar": "AR",
     "emoji-flow": "Diffusion",
-    "emoji-flow-sde": "Diffusion (SDE)",
+    "emoji-flow-sde": "Diffusion SDE",
 }
 STRATEGY_SHORT = {"random_search": "Random", "greedy_tokens": "Greedy", "beam_search": "Beam"}
 PARAMETERS = {

@@ -4,6 +4,7 @@ A row is one node with its place: x is the step, y the place within the step (be
 turned into pixels by the page), h the room it gets. A frame is what one event changed. All are plain JSON values.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ GIGA = 1e9
 KEPT_ROOM = 1.0      # units of height of a node that was kept
 OTHER_ROOM = 0.55    # of one that was pruned or is still waiting
 MAX_DRAWN = 400      # nodes; pruned ones beyond it are counted at the foot of their step
-MAX_IN_STEP = 40
+MAX_UNITS = 18.0     # height of a column, as far as leaving out pruned nodes can limit it
 MAX_THUMBS = 64
 
 # The range of scores that colours span, per verifier; scores outside widen it. (lowest, highest)
@@ -61,16 +62,20 @@ def _states(tree: Tree) -> dict[int, str]:
 
 def _places(tree: Tree, states: Mapping[int, str]) -> dict[int, tuple[float, float]]:
     """(y of the centre, room) of every drawn node: ranked nodes first, best on top; the rest as they were created."""
-    limit = max(8, min(MAX_IN_STEP, MAX_DRAWN // max(1, tree.num_steps)))
+    limit = max(8, MAX_DRAWN // max(1, tree.num_steps))
     always = set(best_path(tree))
     places = {}
     for column in _columns(tree).values():
+        rooms = {node.id: _room(node, states[node.id]) for node in column}
         top = 0.0
-        for node in _most_telling(column, states, always, limit):
-            room = KEPT_ROOM if states[node.id] in ("kept", "finished") or node.parent is None else OTHER_ROOM
-            places[node.id] = (round(top + room / 2, 3), room)
-            top += room
+        for node in _most_telling(column, rooms, always, limit):
+            places[node.id] = (round(top + rooms[node.id] / 2, 3), rooms[node.id])
+            top += rooms[node.id]
     return places
+
+
+def _room(node: Node, state: str) -> float:
+    return KEPT_ROOM if state in ("kept", "finished") or node.parent is None else OTHER_ROOM
 
 
 def _columns(tree: Tree) -> dict[int, list[Node]]:
@@ -82,23 +87,21 @@ def _columns(tree: Tree) -> dict[int, list[Node]]:
     return columns
 
 
-def _most_telling(column: list[Node], states: Mapping[int, str], always: set[int], limit: int) -> list[Node]:
-    """The column in order, shortened to `limit` by leaving out its last pruned nodes; never one on the best path."""
-    spare = len(column) - limit
-    if spare <= 0:
-        return column
-    optional = [node.id for node in column if states[node.id] != "kept" and node.id not in always]
-    left_out = set(optional[-spare:])
+def _most_telling(column: list[Node], rooms: Mapping[int, float], always: set[int], limit: int) -> list[Node]:
+    """The column in order, without its last nodes where it is too long or high; kept ones and the best path stay."""
+    count, height, left_out = len(column), sum(rooms.values()), set()
+    for node in reversed(column):
+        if count <= limit and height <= MAX_UNITS:
+            break
+        if rooms[node.id] < KEPT_ROOM and node.id not in always:
+            left_out.add(node.id)
+            count, height = count - 1, height - rooms[node.id]
     return [node for node in column if node.id not in left_out]
 
 
-def hidden(drawn: Mapping[int, Row]) -> dict[int, int]:
-    """How many nodes of each step are counted and not drawn."""
-    counts: dict[int, int] = {}
-    for row in drawn.values():
-        if row["y"] is None:
-            counts[row["x"]] = counts.get(row["x"], 0) + 1
-    return counts
+def hidden(drawn: Mapping[int, Row]) -> dict[str, int]:
+    """How many nodes of each step are counted and not drawn, by step."""
+    return dict(Counter(str(row["x"]) for row in drawn.values() if row["y"] is None))
 
 
 def best_path(tree: Tree) -> list[int]:

@@ -14,12 +14,19 @@ function points(lane, cursor) {
 
 const named = (scores) => scores.map((score, i) => (i === scores.length - 1 ? score.toFixed(3) : ""));
 
-function trace(lane, index, colours) {
+// The higher of two lines is named above its end, the lower one below, so that names never cover each other.
+function side(comparison, lane) {
+  const last = (other) => (other.curve.length ? other.curve.at(-1)[1] : -Infinity);
+  const above = comparison.lanes.every((other) => other === lane || last(lane) >= last(other));
+  return above ? "top right" : "bottom right";
+}
+
+function trace(comparison, lane, index, colours) {
   const line = index === 0 ? { color: colours.best, width: 2.5 } : { color: colours.flow, width: 2.5, dash: "dash" };
   const shown = points(lane, lane.facts ? lane.facts.gflop : 0);
   return {
     ...shown, type: "scatter", mode: "lines+markers+text", name: lane.label,
-    text: named(shown.y), textposition: "middle right", textfont: { size: 12, color: line.color },
+    text: named(shown.y), textposition: side(comparison, lane), textfont: { size: 12, color: line.color },
     cliponaxis: false,
     line: { ...line, shape: "hv" }, marker: { size: 7, symbol: index === 0 ? "circle" : "diamond", color: line.color },
     hovertemplate: "best %{y:.3f} after %{x:.3g} GFLOP<extra>%{fullData.name}</extra>",
@@ -52,6 +59,6 @@ export function drawChart(host, comparison) {
     font: { family: colours.font, size: 12, color: colours.muted },
     hoverlabel: { bgcolor: colours.panel, bordercolor: colours.muted, font: { color: colours.ink } },
   };
-  const traces = comparison.lanes.map((lane, index) => trace(lane, index, colours));
+  const traces = comparison.lanes.map((lane, index) => trace(comparison, lane, index, colours));
   window.Plotly.react(host, traces, layout, { displayModeBar: false, responsive: false });
 }

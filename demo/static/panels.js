@@ -25,8 +25,7 @@ export class StatusLine {
   show(comparison, note) {
     const [lane] = comparison.lanes;
     const facts = lane.facts;
-    const over = !comparison.live && facts && facts.state === "running" && lane.shown === lane.frames.length;
-    const state = note || (over ? "interrupted" : facts ? STATES[facts.state] : comparison.queue ? "waiting" : "starting");
+    const state = note || this.stateOf(comparison, lane);
     const planned = comparison.head.planned_gflop;
     const spent = facts ? facts.gflop : 0;
     setText(this.state, state);
@@ -38,6 +37,14 @@ export class StatusLine {
     setText(this.parts.best, facts && facts.best ? `best ${number(facts.best.score)}` : "no finished image yet");
     setText(this.parts.queue, comparison.queue ? `${plural(comparison.queue, "search").replace("searchs", "searches")} ahead` : "");
     this.say(facts, state);
+  }
+
+  stateOf({ live, queue }, { facts, shown, frames }) {
+    if (!facts) return queue ? "waiting" : "starting";
+    const newest = shown === frames.length;
+    if (!live && newest && facts.state === "running") return "interrupted";
+    if (live && newest && facts.state === "done") return "done, diffusion goes on";
+    return STATES[facts.state];
   }
 
   // At most one progress sentence in five seconds, and always one at the end.

@@ -42,7 +42,7 @@ class Stage {
     this.card = el("div", { class: "bs-card", hidden: true, "aria-hidden": "true" });
     this.chart = el("div", { class: "bs-chart", role: "img", "aria-label": "Best score so far against total compute" });
     this.spoken = el("div", { class: "bs-hidden", role: "status", "aria-live": "polite" });
-    this.heading = el("p", { class: "bs-title" });
+    this.heading = el("p", { class: "bs-title", text: "No run yet: type a prompt and press Search." });
     this.notice = el("p", { class: "bs-notice", role: "alert", hidden: true });
     root.replaceChildren(
       this.status.element, this.status.announcer, this.spoken, this.notice,
@@ -58,8 +58,8 @@ class Stage {
   }
 
   player() {
-    this.play = el("button", { type: "button", class: "bs-play", text: "Replay", onclick: () => this.togglePlay() });
-    this.slider = el("input", { type: "range", min: "0", max: "0", value: "0", step: "1", "aria-label": "Step of the run",
+    this.play = el("button", { type: "button", class: "bs-play", text: "Replay", disabled: true, onclick: () => this.togglePlay() });
+    this.slider = el("input", { type: "range", min: "0", max: "0", value: "0", disabled: true, "aria-label": "Step of the run",
       oninput: () => this.seek(Number(this.slider.value)) });
     this.place = el("span", { class: "bs-place" });
     return el("div", { class: "bs-player" }, [this.play, this.slider, this.place]);
@@ -80,7 +80,7 @@ class Stage {
     this.keys = [key("first", "AR"), key("second", "diffusion")];
     return el("div", { class: "bs-results" }, [
       el("section", { "aria-label": "Any-time chart" }, [el("div", { class: "bs-subtitle" },
-        [el("h2", { text: "Best score against compute" }), ...this.keys]), this.chart]),
+        [el("h2", { text: "Score against compute" }), ...this.keys]), this.chart]),
       el("section", { "aria-label": "Best images" }, [el("div", { class: "bs-subtitle" },
         [el("h2", { text: "Best image of each" }), this.equal = el("span", { class: "bs-muted", text: "equal total FLOPs" })]),
       this.pictures.element]),

@@ -44,7 +44,8 @@ export class TreeView {
     const down = box.width < NARROW;
     const margin = down ? { l: 44, r: 10, t: 8, b: 8 } : { l: 14, r: 14, t: 8, b: 30 };
     const steps = this.head.steps.length;
-    const units = Math.max(6, this.lane && this.lane.facts ? this.lane.facts.units : 6);
+    const facts = this.lane && this.lane.facts;
+    const units = Math.max(6, facts ? facts.units : 6) + (facts && Object.keys(facts.hidden).length ? 1 : 0);
     const spans = { step: [-0.45, steps - 0.55], unit: [-0.1, units + 0.1] };
     const frame = [box.width - margin.l - margin.r, box.height - margin.t - margin.b];
     const m = { ...box, down, margin, steps, units, spans };
@@ -113,14 +114,13 @@ export class TreeView {
 
   nodes(rows, path, m, colours) {
     const span = this.head.span;
-    const open = path.has(0) ? colours.best : colours.muted;
-    const fill = (row) => (row.score === null ? open : row.score);
+    const fill = (row) => (row.score === null ? colours.panel : row.score);
     const edge = (row) =>
       row.id === this.selected ? colours.selected
         : path.has(row.id) ? colours.best
           : row.state === "pruned" ? colours.faint : colours.muted;
     const width = (row) => (row.id === this.selected ? 4 : path.has(row.id) ? 3.5 : row.state === "pruned" ? 1 : 1.5);
-    const symbol = (row) => (row.parent === null ? "circle-open" : row.score === null ? "square-open" : "square");
+    const symbol = (row) => (row.parent === null ? "circle" : "square");
     const opacity = (row) => (row.state === "pruned" && row.id !== this.selected ? 0.5 : 1);
     return {
       type: "scatter", mode: "markers", hoverinfo: "none",
@@ -176,8 +176,8 @@ export class TreeView {
   counts(m, colours) {
     const hidden = this.lane && this.lane.facts ? this.lane.facts.hidden : {};
     return Object.entries(hidden).map(([step, count]) => {
-      const [x, y] = this.place({ x: Number(step), y: m.units }, m);
-      return { x, y, text: `+${count}`, showarrow: false, font: { size: 12, color: colours.muted }, bgcolor: colours.panel };
+      const [x, y] = this.place({ x: Number(step), y: m.units - 0.5 }, m);
+      return { x, y, text: `+${count}${m.down ? "" : " more"}`, showarrow: false, font: { size: 12, color: colours.muted }, bgcolor: colours.panel };
     });
   }
 

@@ -39,9 +39,9 @@ def wait_for(address: str, server: subprocess.Popen, seconds: float = 90) -> Non
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory):
-    """Where the page is: a server of its own, with 0.35 s for every scale."""
+    """Where the page is: a server of its own, with 0.3 s for every scale."""
     folder, port = tmp_path_factory.mktemp("server"), free_port()
-    command = [sys.executable, "-m", "tests.browser.serve", str(port), str(folder / "runs"), str(folder / "rec"), ".35"]
+    command = [sys.executable, "-m", "tests.browser.serve", str(port), str(folder / "runs"), str(folder / "rec"), ".3"]
     server = subprocess.Popen(command, cwd=ROOT)
     try:
         wait_for(f"http://127.0.0.1:{port}/readyz", server)
@@ -60,16 +60,23 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def contexts(browser):
+    """Browser contexts by their options, shared between tests so that scripts are compiled once."""
+    return {}
+
+
 @pytest.fixture
-def open_page(browser):
+def open_page(browser, contexts):
     """open_page(address, width, height, **context) -> Page, without motion. Script errors and foreign requests fail."""
-    contexts, wrong = [], []
+    pages, wrong = [], []
 
     def opened(address: str, width: int = 1440, height: int = 900, **options) -> Page:
-        calm = {"reduced_motion": "reduce"}
-        context = browser.new_context(viewport={"width": width, "height": height}, **calm | options)
-        contexts.append(context)
-        page = context.new_page()
+        options = {"reduced_motion": "reduce"} | options
+        if str(options) not in contexts:
+            contexts[str(options)] = browser.new_context(**options)
+        pages.append(page := contexts[str(options)].new_page())
+        page.set_viewport_size({"width": width, "height": height})
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
         page.on("request", lambda request: _check_local(request.url, wrong))
@@ -78,8 +85,8 @@ def open_page(browser):
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert not wrong
 
 

@@ -93,7 +93,7 @@ def test_a_request_that_cannot_run_starts_nothing_and_says_why(tmp_path):
     for values, words in [
         (["", *DEFAULTS[1:]], strings.EMPTY_PROMPT),
         (["xylograph", *DEFAULTS[1:]], strings.NO_KNOWN_WORD),
-        ([*DEFAULTS[:3], 5, *DEFAULTS[4:]], "a budget of 5 GFLOP is too small"),
+        ([*DEFAULTS[:3], 5, *DEFAULTS[4:]], "A budget of 5 GFLOP is too small"),
     ]:
         *_, hint, _ = layout._begin(wires, tuple(values))
         assert words in text_of(hint) and hint["lines"][0]["kind"] == "error"

@@ -24,13 +24,14 @@ def frames_of(events):
     ("beam_search", {"width": 3, "branch": 5, "look": "preview"}),
     ("beam_search", {"width": 2, "branch": 2, "look": "rollout"}),
     ("greedy_tokens", {"branch": 4, "look": 3}),
-    ("random_search", {"n": 20}),
+    ("random_search", {"n": 80}),
 ])
 def test_frames_add_up_to_the_tree(strategy, params):
     """What a page that applies frames holds is what a page that asks for the whole tree would get."""
     held = {}
     for frame, tree, after in frames_of(run_of(strategy, **params)):
-        held |= {row["id"]: row for row in json.loads(json.dumps(frame))["nodes"]}
+        assert json.loads(json.dumps(frame)) == frame, "the page gets what was made: plain lists and string keys"
+        held |= {row["id"]: row for row in frame["nodes"]}
         assert held == after
         assert frame["nodes_total"] == len(tree.nodes)
 
