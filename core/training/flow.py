@@ -17,7 +17,6 @@ from core.training.latents import Latents, load_tokenizer
 from core.training.loop import export, options, train
 from core.training.sheets import save_sheet
 
-
 SHIFT = 4.0  # 2048 redundant channels: what the prompt decides is decided close to t = 1
 LEAST_WEIGHTED = 0.2  # below this time the velocity's weight 1 / t^2 would drown everything else
 
