@@ -48,7 +48,7 @@ class EmojiAr:
 
     name = "emoji-ar"
     num_steps = len(SCALES)
-    step_labels = tuple(f"{side}×{side}" for side in SCALES)
+    step_labels = tuple(f"{side}x{side}" for side in SCALES)
     branching_steps = frozenset(range(len(SCALES)))
     siblings_share = True
     decode_cost = Cost(flops_decoder=DECODE_FLOPS, decodes=1)

@@ -1,12 +1,12 @@
 """Sample sheets of generators: a column per prompt, four samples each, no search and no selection."""
 
+import random
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from core.generators.base import Generator
-from core.search.search import derive_seed
 
 PROMPTS = (
     "a red car",
@@ -25,10 +25,9 @@ PROMPTS = (
 def single_samples(generator: Generator, prompt: str, count: int, seed: int = 0) -> np.ndarray:
     """`count` samples without search, uint8 [count, 128, 128, 3]."""
     states = [generator.start(prompt)] * count
-    seeds = [derive_seed(seed, index) for index in range(count)]
+    streams = [random.Random(f"sheet:{seed}:{index}") for index in range(count)]
     for _ in range(generator.num_steps):
-        states = generator.step(states, seeds)
-        seeds = [derive_seed(each, 0) for each in seeds]
+        states = generator.step(states, [stream.getrandbits(63) for stream in streams])
     return generator.preview(states)
 
 

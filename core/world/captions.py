@@ -96,7 +96,8 @@ def check(prompt: str) -> PromptCheck:
     """Say which words of `prompt` the emoji world knows."""
     tokens = _tokens(prompt)
     readable = {"left": "left of", "right": "right of"}
-    known = dict.fromkeys(readable.get(word, word) for _, word in tokens if word and word not in ("and", "on"))
+    unsaid = ("a", "an", "and", "on")
+    known = dict.fromkeys(readable.get(word, word) for typed, word in tokens if word and typed not in unsaid)
     unknown = dict.fromkeys(typed for typed, word in tokens if word is None)
     has_object = any(word in KIND_BY_NOUN for _, word in tokens if word)
     pairs = tuple((word, _nearest(word)) for word in unknown)
