@@ -11,7 +11,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import open_clip
 import torch
 import torch.nn.functional as F
@@ -21,10 +20,10 @@ from torch import Tensor, nn
 from core.models.text import TABLE
 from core.models.tokenizer import Tokenizer
 from core.training.cells import SIZES, cell_loss, cells
-from core.training.damage import CLEAN, Damage, apply, sample_damage
+from core.training.damage import Damage, apply, sample_damage
 from core.training.latents import load_tokenizer
 from core.training.loop import Options, export, options, train
-from core.training.verifier_checks import CHUNK, Score, check_matching, damaged, draw, share, sheet
+from core.training.verifier_checks import CHUNK, Score, check_matching, decodes, draw, share, sheet
 from core.verifiers.clip_score import ids
 from core.world.captions import INDEX, MAX_WORDS, VOCABULARY, describe, full_prompt
 from core.world.corruptions import Wish, corrupt, read, wrong_atoms
@@ -122,9 +121,9 @@ def retrieval(clip: nn.Module, tokenizer: Tokenizer, size: int = 256, sets: int 
         scenes = [sample_scene(rng) for _ in range(size)]
         prompts = [full_prompt(scene) for scene in scenes]
         said, right = clip.encode_text(ids(prompts, WORDS), normalize=True), entailed(prompts, scenes)
-        for name, damage in (("clean render", CLEAN), ("round trip", Damage(scales=6))):
-            parts = damaged(tokenizer, draw(scenes), damage).split(CHUNK)
-            seen = torch.cat([clip.encode_image(part, normalize=True) for part in parts])
+        images = draw(scenes)
+        for name, shown in (("clean render", images), ("round trip", decodes(tokenizer, images, (6,))[0])):
+            seen = torch.cat([clip.encode_image(part, normalize=True) for part in shown.split(CHUNK)])
             hits[name].append(right.gather(1, (said @ seen.T).argmax(1, keepdim=True))[:, 0])
     return {f"R@1 in {size}, {name}": share(torch.cat(found)) for name, found in hits.items()}
 
@@ -157,7 +156,7 @@ def main() -> None:
     config = {"model_cfg": MODEL, "preprocess_cfg": PREPROCESS}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=1) + "\n")
     save_tokenizer(folder)
-    Image.fromarray(np.asarray(sheet(scorer(clip), tokenizer))).save(opt.out / f"{opt.name}.png")
+    Image.fromarray(sheet(scorer(clip), tokenizer)).save(opt.out / f"{opt.name}.png")
 
 
 ABOUT = (

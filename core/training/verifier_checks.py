@@ -6,7 +6,7 @@ intervals: Wilson's for shares, a normal one over prompts for correlations.
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,6 @@ from torch import Tensor
 
 from core.models.tokenizer import SCALES, Tokenizer
 from core.models.weights import from_images, to_images
-from core.training.damage import CLEAN, FULL, Damage, apply
 from core.world.captions import full_prompt
 from core.world.corruptions import CORRUPTIONS, corrupt
 from core.world.render import render
@@ -24,6 +23,7 @@ from core.world.scene import Scene, sample_scene
 
 Score = Callable[[Tensor, list[str]], Tensor]  # images [B, 3, 128, 128] in [-1, 1] and a prompt for each -> [B]
 TESTED = ("replace object", "replace colour", "swap attribute", "swap relation", "count +-1")
+SHOWN = (3, 4, 5, 6)  # numbers of scales whose decodes are tested; 6 is the finished image
 CHUNK = 64
 
 
@@ -57,11 +57,15 @@ def scores(score: Score, images: Tensor, prompts: list[str]) -> Tensor:
     return torch.cat(parts)
 
 
-def damaged(tokenizer: Tokenizer, images: Tensor, damage: Damage) -> Tensor:
-    """All images damaged the same way, in chunks."""
-    noise = torch.Generator().manual_seed(1)
-    parts = [apply(tokenizer, part, [damage] * len(part), noise) for part in images.split(CHUNK)]
-    return torch.cat(parts)
+@torch.no_grad()
+def decodes(tokenizer: Tokenizer, images: Tensor, scales: Sequence[int]) -> list[Tensor]:
+    """Images through the tokenizer, decoded after each number of scales in `scales`."""
+    found = [[] for _ in scales]
+    for part in images.split(CHUNK):
+        _, sums, _ = tokenizer.quantise(tokenizer.encode(part))
+        for decoded, number in zip(found, scales, strict=True):
+            decoded.append(tokenizer.decode(sums[number - 1]).clamp(-1, 1))
+    return [torch.cat(parts) for parts in found]
 
 
 def share(hits: Tensor) -> str:
@@ -90,22 +94,18 @@ def check_matching(score: Score, tokenizer: Tokenizer, count: int = 256) -> dict
     metrics = {}
     for kind in TESTED:
         pairs = make_pairs(kind, count)
-        for name, damage in _conditions():
-            right, wrong = (damaged(tokenizer, images, damage) for images in (pairs.right, pairs.wrong))
-            hits = scores(score, right, pairs.prompts) > scores(score, wrong, pairs.prompts)
-            metrics[f"2-way, {kind}, {name}"] = share(hits)
-            if damage == CLEAN:
-                others = pairs.prompts[1:] + pairs.prompts[:1]
-                blind = scores(score, right, others) > scores(score, wrong, others)
-                metrics[f"2-way, {kind}, prompt of another scene (chance .5)"] = share(blind)
+        shown = [[images, *decodes(tokenizer, images, SHOWN)] for images in (pairs.right, pairs.wrong)]
+        names = ["clean render", *(f"decode of {k} scales" for k in SHOWN)]
+        for name, right, wrong in zip(names, *shown, strict=True):
+            metrics[f"2-way, {kind}, {name}"] = _prefers(score, pairs.prompts, right, wrong)
+        others = pairs.prompts[1:] + pairs.prompts[:1]
+        blind = _prefers(score, others, pairs.right, pairs.wrong)
+        metrics[f"2-way, {kind}, prompt of another scene (chance .5)"] = blind
     return metrics | _by_scale(score, tokenizer)
 
 
-def _conditions() -> Iterator[tuple[str, Damage]]:
-    yield "clean render", CLEAN
-    yield "round trip", FULL
-    for scales in (3, 4, 5):
-        yield f"preview of scale {scales}", Damage(scales=scales)
+def _prefers(score: Score, prompts: list[str], right: Tensor, wrong: Tensor) -> str:
+    return share(scores(score, right, prompts) > scores(score, wrong, prompts))
 
 
 def _by_scale(score: Score, tokenizer: Tokenizer, prompts: int = 40, candidates: int = 8) -> dict[str, str]:
@@ -117,10 +117,8 @@ def _by_scale(score: Score, tokenizer: Tokenizer, prompts: int = 40, candidates:
         scenes += [scene, *(corrupt(rng, scene, rng.choice((1, 1, 2, 3))) for _ in range(candidates - 1))]
         texts += [full_prompt(scene)] * candidates
     images = draw(scenes)
-    by_scale = [
-        scores(score, damaged(tokenizer, images, Damage(scales=k)), texts).view(prompts, candidates)
-        for k in range(1, len(SCALES) + 1)
-    ]
+    shown = decodes(tokenizer, images, range(1, len(SCALES) + 1))
+    by_scale = [scores(score, seen, texts).view(prompts, candidates) for seen in shown]
     return {
         f"Spearman of scale {k + 1} with the finished image": mean(spearman(early, by_scale[-1]))
         for k, early in enumerate(by_scale[:-1])
@@ -151,10 +149,10 @@ def sheet(score: Score, tokenizer: Tokenizer, rows: int = 8) -> np.ndarray:
 
 def _row(score: Score, tokenizer: Tokenizer, scene: Scene, others: list[tuple[str, Scene]]) -> np.ndarray:
     faithful = draw([scene])
-    previews = [damaged(tokenizer, faithful, Damage(scales=k)) for k in (3, 4, 5, 6)]
+    previews = decodes(tokenizer, faithful, SHOWN)
     images = torch.cat([faithful, draw([other for _, other in others]), *previews])
     prompt = full_prompt(scene)
-    names = ["faithful", *(name for name, _ in others), *(f"scale {k}" for k in (3, 4, 5, 6))]
+    names = ["faithful", *(name for name, _ in others), *(f"{k} scales" for k in SHOWN)]
     labels = [f"{name} {float(v):.2f}" for name, v in zip(names, score(images, [prompt] * len(images)), strict=True)]
     return strip(to_images(images), labels, prompt)
 
