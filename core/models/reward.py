@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.models.layers import HEAD, merge_heads, split_heads
+from core.models.layers import HEAD, grid_positions, merge_heads, split_heads
 from core.models.text import TABLE, TextBlock
 from core.models.tokenizer import ResBlock
 from core.world.captions import MAX_WORDS
@@ -77,9 +77,11 @@ class Reward(nn.Module):
         width = config.widths[-1]
         assert width % HEAD == 0
         self.trunk = Trunk(config)
-        self.cells = nn.Parameter(torch.randn(config.side**2, width) * 0.3)  # where an image token is
+        self.cells = nn.Parameter(grid_positions(config.side, width))  # where an image token is
         self.words = nn.Embedding(TABLE, width)
         self.places = nn.Parameter(torch.randn(MAX_WORDS + 1, width) * 0.3)
+        # A word learns its neighbours at once: whose colour it is, what stands to the left of what.
+        self.phrase = nn.Conv1d(width, width, 7, padding=3)
         self.text = nn.ModuleList(TextBlock(width) for _ in range(config.text_depth))
         self.fusion = nn.ModuleList(Fusion(width) for _ in range(config.fusion_depth))
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 1))
@@ -90,7 +92,8 @@ class Reward(nn.Module):
     def read(self, words: Tensor) -> tuple[Tensor, Tensor]:
         """Word indices [B, T], 0 padding -> features [B, T, D] and the mask of real words [B, 1, 1, T]."""
         mask = (words > 0)[:, None, None]
-        x = self.words(words) + self.places[: words.shape[1]]
+        x = self.words(words) * (words > 0)[..., None]
+        x = x + self.phrase(x.mT).mT + self.places[: words.shape[1]]
         for block in self.text:
             x = block(x, mask)
         return x, mask

@@ -27,10 +27,10 @@ CLEAN = Damage()
 FULL = Damage(scales=len(SCALES))
 
 
-def sample_damage(rng: random.Random) -> Damage:
-    """A third clean, half through the tokenizer (all scales, later ones more often), the rest blurred or noisy."""
+def sample_damage(rng: random.Random, coded: float = 0.52) -> Damage:
+    """A share `coded` through the tokenizer (all scales, later ones more often), an eighth blurred or noisy."""
     kind = rng.random()
-    if kind < 0.35:
+    if kind < 0.87 - coded:
         return CLEAN
     if kind < 0.87:
         scales = rng.choices(range(1, len(SCALES) + 1), (5, 9, 19, 21, 20, 26))[0]

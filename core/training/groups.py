@@ -15,7 +15,7 @@ from core.models.weights import from_images
 from core.training.cells import cells
 from core.training.damage import Damage, sample_damage, worse
 from core.world.captions import describe
-from core.world.corruptions import corrupt, read, wrong_atoms
+from core.world.corruptions import CORRUPTIONS, corrupt, read, wrong_atoms
 from core.world.render import render
 from core.world.scene import Scene, sample_scene
 
@@ -33,14 +33,13 @@ class Groups:
 
 
 def make_groups(rng: random.Random, count: int, members: int = 4) -> Groups:
-    """`count` groups; in a sixth of them the second image is the first scene again, rendered worse."""
+    """`count` groups; in a sixth of them the last image is the first scene again, rendered worse."""
     scenes, damages, level = [], [], torch.zeros(count, members, dtype=torch.long)
     for number in range(count):
-        scene, damage = sample_scene(rng), sample_damage(rng)
-        group = [scene, *(_corrupted(rng, scene) for _ in range(members - 1))]
+        group, damage = _members(rng, members), sample_damage(rng)
         spoilt = [damage] * members
         if rng.random() < 0.16:
-            group[1], spoilt[1], level[number, 1] = scene, worse(rng, damage), 1
+            group[-1], spoilt[-1], level[number, -1] = group[0], worse(rng, damage), 1
         scenes.append(group)
         damages += spoilt
     prompts = [[describe(scene, rng) for scene in group] for group in scenes]
@@ -52,8 +51,15 @@ def make_groups(rng: random.Random, count: int, members: int = 4) -> Groups:
     )  # fmt: skip
 
 
-def _corrupted(rng: random.Random, scene: Scene) -> Scene:
-    return corrupt(rng, scene, rng.choices((1, 2, 3), (65, 25, 10))[0])
+def _members(rng: random.Random, count: int) -> list[Scene]:
+    """A scene and its corruptions. Two groups in three hold a swap, which is rare among scenes but hard to learn."""
+    focus = rng.choice(("swap attribute", "swap relation", None))
+    while True:
+        scene = sample_scene(rng)
+        first = CORRUPTIONS[focus](rng, scene) if focus else corrupt(rng, scene)
+        if first is not None:
+            times = (rng.choices((1, 2, 3), (65, 25, 10))[0] for _ in range(count - 2))
+            return [scene, first, *(corrupt(rng, scene, number) for number in times)]
 
 
 def _wrong(prompts: list[list[str]], scenes: list[list[Scene]]) -> Tensor:
