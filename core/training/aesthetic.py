@@ -66,8 +66,10 @@ def check(model: Aesthetic, visual: nn.Module, tokenizer: Tokenizer, count: int 
             said.append(model(features(visual, images)))
             true.append(rubric(data, images))
         said, true = torch.cat(said), torch.cat(true)
-        metrics[f"correlation with the rubric, {name}"] = interval(torch.stack([said, true]).corrcoef()[0, 1], count)
-        metrics[f"rank correlation with the rubric, {name}"] = interval(spearman(said, true), count)
+        said, true = said[true > 1], true[true > 1]  # empty pictures are too easy
+        r = torch.stack([said, true]).corrcoef()[0, 1]
+        metrics[f"correlation with the rubric, {name}"] = interval(r, len(said))
+        metrics[f"rank correlation with the rubric, {name}"] = interval(spearman(said, true), len(said))
     return metrics | _blindness(model, visual)
 
 
