@@ -48,20 +48,24 @@ def with_sampling(generator, sampling):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=40)
+    parser.add_argument("--generators", nargs="*", default=["emoji-ar", "emoji-flow"])
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--verifier", default="image_reward")
     parser.add_argument("--eta", type=float, nargs="*", default=[0.3, 0.6], help="tried on the best flow sampling")
     args = parser.parse_args()
-    verifier, prompts, found = load_verifier(args.verifier), dev_prompts(args.prompts, seed=2), {}
-    for name, trials in (("emoji-ar", AR_TRIALS), ("emoji-flow", FLOW_TRIALS)):
+    verifier, prompts = load_verifier(args.verifier), dev_prompts(args.prompts, seed=2)
+    out = Path("assets/results/tune.json")
+    found = json.loads(out.read_text())["trials"] if out.exists() else {}
+    for name in args.generators:
+        trials = AR_TRIALS if name == "emoji-ar" else FLOW_TRIALS
         rows = [run(name, sampling, verifier, prompts, args.samples) for sampling in trials]
         if name == "emoji-flow":
             best = emoji_flow.Sampling(**max(rows, key=lambda row: row["score"]["mean"])["sampling"])
             rows += [run(name, replace(best, eta=eta), verifier, prompts, args.samples) for eta in args.eta]
         found[name] = sorted(rows, key=lambda row: -row["score"]["mean"])
-    Path("assets/results").mkdir(parents=True, exist_ok=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
     facts = {"verifier": args.verifier, "prompts": args.prompts, "samples": args.samples, "trials": found}
-    Path("assets/results/tune.json").write_text(json.dumps(facts, indent=1) + "\n")
+    out.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def run(name: str, sampling, verifier, prompts: list[str], count: int) -> dict:

@@ -27,10 +27,10 @@ DECODE_FLOPS = 1_017_905_152.0  # of one 128 px image; a test holds it against t
 
 @dataclass(frozen=True)
 class Sampling:
-    """How bits are drawn at each scale. Tuned by `core.evaluation.tune` on development prompts."""
+    """How bits are drawn at each scale. The best of the trials in assets/results/tune.json."""
 
-    cfg: tuple[float, ...] = (2.0, 2.0, 2.5, 2.5, 3.0, 3.0)  # guidance scale
-    tau: tuple[float, ...] = (0.8, 0.8, 0.7, 0.6, 0.5, 0.4)  # temperature of the bits
+    cfg: tuple[float, ...] = (1.5, 1.75, 2.0, 2.5, 3.0, 3.5)  # guidance scale
+    tau: tuple[float, ...] = (1.0, 1.0, 0.9, 0.8, 0.7, 0.6)  # temperature of the bits
 
 
 @dataclass(frozen=True, eq=False)
