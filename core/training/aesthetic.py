@@ -100,7 +100,8 @@ def sheet(model: Aesthetic, visual: nn.Module, tokenizer: Tokenizer) -> np.ndarr
         labels = [f"{said[i]:.1f} rubric {true[i]:.1f}" for i in part]
         rows.append(strip(to_images(images[part]), labels, "sorted by score"))
     damages = [CLEAN, FULL, *(Damage(scales=k) for k in (5, 4, 3, 2)), Damage(blur=3), Damage(grain=0.15)]
-    same = apply(tokenizer, data.images[:1].expand(8, -1, -1, -1), damages, noise)
+    first = next(image for image, scene in zip(data.images, data.scenes, strict=True) if scene.things)
+    same = apply(tokenizer, first.expand(8, -1, -1, -1), damages, noise)
     labels = [f"{float(v):.1f}" for v in model(features(visual, same))]
     return np.concatenate([*rows, strip(to_images(same), labels, "clean, scales 6 to 2, blur, noise")])
 
