@@ -1,8 +1,8 @@
 """Beam search against best-of-n and against diffusion at equal total FLOPs: python -m core.evaluation.equal_compute
 
-For every development prompt the beam runs first; every rival gets the FLOPs the beam spent (generator, decoder and
-verifier), and as many images as fit. Scores are the guide's; the observers' are written beside them, since a search
-also finds its guide's mistakes. Writes assets/results/equal_compute.json and .md.
+For every development prompt and every size the beam runs first; its rivals get the FLOPs it spent (generator, decoder
+and verifier), and as many images as fit. Scores are the guide's; the observers' are written beside them, since a
+search also finds its guide's mistakes. Writes assets/results/equal_compute.json and .md.
 """
 
 import argparse
@@ -19,6 +19,8 @@ from core.search.search import Search
 
 RESULTS = Path("assets/results")
 VERIFIERS = ("image_reward", "clip_score", "aesthetic")
+BEAMS = ((1, 3, "preview"), (2, 4, "preview"), (3, 5, "preview"), (2, 4, "rollout"))  # width, branch, look
+COSTS = ("gflop", "nfe", "images", "seconds")
 
 
 def run(spec: RunSpec) -> dict:
@@ -33,47 +35,58 @@ def run(spec: RunSpec) -> dict:
     }  # fmt: skip
 
 
-def lanes(prompt: str, seed: int, guide: str) -> dict[str, dict]:
-    """The beam and its rivals on one prompt."""
+def lanes(prompt: str, seed: int, guide: str) -> dict[str, dict[str, dict]]:
+    """On one prompt: a single sample, and every beam with its rivals."""
     observers = tuple(name for name in VERIFIERS if name != guide)
-    beam = RunSpec(prompt, "emoji-ar", "beam_search", {}, guide, observers, seed)
-    found = {"beam (preview)": run(beam)}
-    flops = found["beam (preview)"]["gflop"] * 1e9
-    found["best of n, emoji-ar"] = run(rival(beam, flops, "emoji-ar"))
-    found["best of n, emoji-flow"] = run(rival(beam, flops, "emoji-flow"))
     single = RunSpec(prompt, "emoji-ar", "random_search", {"n": 1}, guide, observers, seed)
-    return found | {"single sample, emoji-ar": run(single)}
+    found = {"no search": {"single sample, emoji-ar": run(single)}}
+    for width, branch, look in BEAMS:
+        params = {"width": width, "branch": branch, "look": look}
+        beam = RunSpec(prompt, "emoji-ar", "beam_search", params, guide, observers, seed)
+        first = run(beam)
+        flops = first["gflop"] * 1e9
+        found[f"width {width}, branch {branch}, {look}"] = {
+            "beam search, emoji-ar": first,
+            "best of n, emoji-ar": run(rival(beam, flops, "emoji-ar")),
+            "best of n, emoji-flow": run(rival(beam, flops, "emoji-flow")),
+        }
+    return found
 
 
 def summarise(rows: list[dict], guide: str) -> dict:
-    """Mean of every lane with intervals, and the beam's paired difference to it."""
-    names = list(rows[0]["lanes"])
-    column = {name: [row["lanes"][name] for row in rows] for name in names}
-    table = {}
-    for name in names:
-        scores = {v: [lane["scores"][v] for lane in column[name]] for v in VERIFIERS}
-        beam = [lane["scores"][guide] for lane in column[names[0]]]
-        table[name] = {v: mean_interval(values) for v, values in scores.items()} | {
-            "beam minus this": paired_difference(beam, scores[guide]),
-            **{key: round(sum(lane[key] for lane in column[name]) / len(rows), 2) for key in
-               ("gflop", "nfe", "images", "seconds")},
-        }  # fmt: skip
-    return table
+    """Per size and lane: mean scores with intervals, costs, and the beam's paired difference to the lane."""
+    return {
+        size: {name: _lane(rows, size, name, guide) for name in rows[0]["lanes"][size]} for size in rows[0]["lanes"]
+    }
+
+
+def _lane(rows: list[dict], size: str, name: str, guide: str) -> dict:
+    column = [row["lanes"][size][name] for row in rows]
+    facts = {v: mean_interval([lane["scores"][v] for lane in column]) for v in VERIFIERS}
+    facts |= {key: round(sum(lane[key] for lane in column) / len(rows), 2) for key in COSTS}
+    if name.startswith("best"):
+        beam = [row["lanes"][size]["beam search, emoji-ar"]["scores"][guide] for row in rows]
+        facts["beam minus this"] = paired_difference(beam, [lane["scores"][guide] for lane in column])
+    return facts
 
 
 def markdown(table: dict, guide: str, count: int) -> str:
     lines = [
         f"# Equal compute: {count} development prompts, guide `{guide}`", "",
         "Made by `python -m core.evaluation.equal_compute`. Means over prompts with 95% bootstrap intervals; "
-        "GFLOP count generator, decoder and guide.", "",
-        f"| | {' | '.join(VERIFIERS)} | beam minus this ({guide}) | GFLOP | NFE | images | s |", "|---|" + "---|" * 8,
+        "GFLOP count generator, decoder and guide. Faithful clean renders score about 1 by `image_reward`.",
     ]  # fmt: skip
-    for name, row in table.items():
-        scores = " | ".join(in_words(row[v]) for v in VERIFIERS)
-        difference = in_words(row["beam minus this"]) if "beam" not in name else "–"
-        costs = f"{row['gflop']:.1f} | {row['nfe']:.0f} | {row['images']:.1f} | {row['seconds']:.1f}"
-        lines.append(f"| {name} | {scores} | {difference} | {costs} |")
+    for size, names in table.items():
+        columns = ("", *VERIFIERS, f"beam minus this ({guide})", "GFLOP", "NFE", "images")
+        lines += ["", f"## {size}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+        lines += [_row(name, facts) for name, facts in names.items()]
     return "\n".join(lines) + "\n"
+
+
+def _row(name: str, facts: dict) -> str:
+    scores = " | ".join(in_words(facts[v]) for v in VERIFIERS)
+    difference = in_words(facts["beam minus this"]) if "beam minus this" in facts else "–"
+    return f"| {name} | {scores} | {difference} | {facts['gflop']:.1f} | {facts['nfe']:.0f} | {facts['images']:.1f} |"
 
 
 def main() -> None:
