@@ -1,6 +1,7 @@
 """The command line: search, compare, replay, models. Results on stdout, progress and complaints on stderr.
 
-Exit code 0; 2 with one line for a request that cannot be met; 1 when a model failed; 130 on Ctrl-C, the run kept.
+Exit code 0; 2 with one line for a request that cannot be met; 1 when a model or the disk failed; 130 on Ctrl-C, the
+run kept.
 Nothing heavy is imported before a model is needed.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -38,10 +40,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
     try:
         args = _parser().parse_args(argv)
-        return args.command(args)
+        code = args.command(args)
+        sys.stdout.flush()
+        return code
     except BeamscopeError as error:
         _complain(str(error))
         return BAD_REQUEST
+    except BrokenPipeError:   # `| head` has seen enough; the interpreter must not find the rest when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        _complain(f"cannot read or write {error.filename or 'a file'}: {error.strerror or error}")
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -98,7 +108,7 @@ def _flags() -> dict[str, str]:
 
 
 def _look(text: str) -> str | int:
-    return int(text) if text.lstrip("-").isdigit() else text
+    return int(text) if text.removeprefix("-").isdecimal() else text
 
 
 def _spec(args: argparse.Namespace) -> RunSpec:
@@ -126,7 +136,7 @@ def _observed(spec: RunSpec, asked: str) -> RunSpec:
     if asked in ("all", "none"):
         names = [name for name in VERIFIERS if asked == "all" and name != spec.verifier and _ready(name)]
     else:
-        names = asked.split(",")
+        names = [name for name in dict.fromkeys(asked.split(",")) if name != spec.verifier]
     return replace(spec, observers=tuple(names))
 
 

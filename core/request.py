@@ -20,6 +20,8 @@ from core.search.sizing import estimate, fit
 from core.search.strategies.registry import checked_params, require_branches
 from core.verifiers.registry import VERIFIERS, load_verifier
 
+QUOTED = 80   # characters of a prompt in a sentence
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -49,7 +51,8 @@ def _check_words(prompt: str) -> None:
 
     words = check_caption(prompt)
     if not words.known:
-        raise PromptOutOfWorld(f"the embedded world knows no word of {prompt!r}: {'; '.join(words.notes)}")
+        quoted = repr(prompt if len(prompt) <= QUOTED else f"{prompt[:QUOTED]}...")
+        raise PromptOutOfWorld(f"the embedded world knows no word of {quoted}: {'; '.join(words.notes)}")
 
 
 def prepare(spec: RunSpec) -> Prepared:

@@ -90,8 +90,13 @@ class RunStore:
         self.root = Path(root) if root else default_root()
 
     def create(self, spec: ev.RunSpec, beside: str | None = None) -> RunWriter:
-        """A new, empty run. `beside` names the run it is compared with."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        """A new, empty run. `beside` names the run it is compared with. Raises BadRequest if none can be kept."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadRequest(
+                f"cannot keep runs in {self.root}: {error.strerror}; set BEAMSCOPE_RUNS to another folder"
+            ) from error
         folder = self.root / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
         folder.mkdir()
         writer = RunWriter(folder)
@@ -121,7 +126,10 @@ class RunStore:
         with open(self.folder(run) / "events.jsonl", "rb") as log:
             log.seek(offset)
             whole, newline, _torn = log.read().rpartition(b"\n")
-        events = [ev.from_json(json.loads(line)) for line in whole.splitlines()]
+        try:
+            events = [ev.from_json(json.loads(line)) for line in whole.splitlines()]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadRequest(f"the log of run {run} is damaged: {error}") from error
         return events, offset + len(whole) + len(newline)
 
     def image(self, run: str, node: int, kind: ev.ImageKind) -> bytes:

@@ -215,8 +215,8 @@ def test_an_observer_that_is_not_ready_is_named_and_left_out(world, monkeypatch)
         (("digits", "--seed", "99999999999999999999"), "seed 99999999999999999999 is impossible"),
         (("digits", "--look", "hindsight"), "look 'hindsight' is impossible: it is preview, rollout, or a scale"),
         (("digits", "--look", "9"), "look 9 is impossible: it is preview, rollout, or a scale from 1 to 4"),
-        (("digits", "--budget", "0"), "a budget of 0.0 FLOPs is impossible"),
-        (("digits", "--budget", "nan"), "a budget of nan FLOPs is impossible"),
+        (("digits", "--budget", "0"), "a budget of 0 GFLOP is impossible"),
+        (("digits", "--budget", "nan"), "a budget of nan GFLOP is impossible"),
         (("digits", "--budget", "1"), "a budget of 1 GFLOP is too small for one image: the smallest for beam_search on "
                                       "toy is 33 GFLOP"),
         (("digits", "--budget", "100", "--width", "9"), "beam_search with width 9, branch 1 costs 289 GFLOP, more than "

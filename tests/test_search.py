@@ -309,8 +309,8 @@ def test_impossible_parameters_are_refused_with_what_is_allowed(strategy, params
     [
         ({"seed": -1}, "seed -1 is impossible"),
         ({"seed": 2**63}, "seed .* is impossible"),
-        ({"budget_flops": 0.0}, "a budget of 0.0 FLOPs is impossible"),
-        ({"budget_flops": float("nan")}, "a budget of nan FLOPs is impossible"),
+        ({"budget_flops": 0.0}, "a budget of 0 GFLOP is impossible"),
+        ({"budget_flops": float("nan")}, "a budget of nan GFLOP is impossible"),
         ({"observers": ("taste",)}, "verifier taste is not loaded: loaded are closeness, brightness"),
     ],
 )

@@ -355,7 +355,7 @@ def check_spec(spec: ev.RunSpec) -> None:
     if not isinstance(spec.seed, int) or not 0 <= spec.seed < SEEDS:
         raise BadRequest(f"seed {spec.seed!r} is impossible: it is a whole number from 0 to {SEEDS - 1}")
     if spec.budget_flops is not None and not 0 < spec.budget_flops < math.inf:
-        raise BadRequest(f"a budget of {spec.budget_flops!r} FLOPs is impossible: it is a positive number")
+        raise BadRequest(f"a budget of {spec.budget_flops / 1e9:g} GFLOP is impossible: it is a positive number")
 
 
 def _check_loaded(spec: ev.RunSpec, verifiers: Mapping[str, Any]) -> None:
