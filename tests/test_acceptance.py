@@ -366,10 +366,13 @@ def test_ctrl_c_ends_with_130_and_the_run_is_kept(cut_short, call, monkeypatch):
 
 
 def test_a_killed_run_keeps_every_finished_step(cut_short, call, monkeypatch):
-    store, code, out, _ = cut_short[signal.SIGKILL]
+    """All that the dead process had announced on its progress bar is in the log."""
+    store, code, out, err = cut_short[signal.SIGKILL]
     assert (code, out) == (-signal.SIGKILL, "")
     [info] = store.list()
     tree = Tree.of(store.load(info.run))
+    announced = float(err.splitlines()[-1].split("%")[1].split()[0])   # GFLOP
+    assert 0 < announced <= round(tree.spent.flops / 1e9, 1)
     assert info.status == "interrupted" and tree.end is None
     assert all(store.image(info.run, node.id, "final") for node in tree.nodes.values() if node.has_final)
     monkeypatch.setenv("BEAMSCOPE_RUNS", str(store.root))
