@@ -8,6 +8,9 @@ search also finds its guide's mistakes. Writes assets/results/equal_compute.json
 import argparse
 import json
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from core.compare import rival
@@ -19,7 +22,7 @@ from core.search.search import Search
 
 RESULTS = Path("assets/results")
 VERIFIERS = ("image_reward", "clip_score", "aesthetic")
-BEAMS = ((1, 3, "preview"), (2, 4, "preview"), (3, 5, "preview"), (2, 4, "rollout"))  # width, branch, look
+BEAMS = ((1, 3, "preview"), (3, 5, "preview"), (2, 4, "rollout"))  # width, branch, look
 COSTS = ("gflop", "nfe", "images", "seconds")
 
 
@@ -89,16 +92,25 @@ def _row(name: str, facts: dict) -> str:
     return f"| {name} | {scores} | {difference} | {facts['gflop']:.1f} | {facts['nfe']:.0f} | {facts['images']:.1f} |"
 
 
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)  # workers share the cores
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=50)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--guide", default="image_reward", choices=VERIFIERS)
+    parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
-    rows = []
-    for prompt in dev_prompts(args.prompts):
-        rows.append({"prompt": prompt, "lanes": lanes(prompt, args.seed, args.guide)})
-        print(f"{len(rows)}/{args.prompts} {prompt}", file=sys.stderr)
+    prompts, rows = dev_prompts(args.prompts), []
+    with ProcessPoolExecutor(args.workers, get_context("spawn"), initializer=_one_thread) as pool:
+        found = pool.map(partial(lanes, seed=args.seed, guide=args.guide), prompts)
+        for prompt, results in zip(prompts, found, strict=True):
+            rows.append({"prompt": prompt, "lanes": results})
+            print(f"{len(rows)}/{args.prompts} {prompt}", file=sys.stderr)
     table = summarise(rows, args.guide)
     RESULTS.mkdir(parents=True, exist_ok=True)
     facts = {"guide": args.guide, "seed": args.seed, "summary": table, "rows": rows}
