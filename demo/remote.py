@@ -96,6 +96,7 @@ def _head(lanes: list[Reader]) -> Reply:
         "seed": spec.seed if spec else None,
         "verifier": strings.name_of(strings.VERIFIER_NAMES, spec.verifier) if spec else "",
         "steps": ["prompt", *tree.step_labels],
+        "early": bool(spec) and spec.params.get("look") == "rollout",  # finished images before the last step
         "planned_gflop": (budgets[-1] or lanes[0].tree.spent.flops) / GIGA if budgets else None,
         "span": view.span(spec.verifier, scores) if spec else (0.0, 1.0),
     }

@@ -1,5 +1,7 @@
 """Every sentence of the page that is not made from data, in one place."""
 
+import re
+
 TITLE = "Beamscope"
 SUBTITLE = "Live search trees over text-to-image generation"
 PROMPT_LABEL = "What should the picture show?"
@@ -65,3 +67,9 @@ INTERRUPTED = "The server stopped before this run was over. Its finished steps a
 def name_of(table: dict[str, str], key: str) -> str:
     """The name shown for a registered key; the key itself where none was written."""
     return table.get(key, key.replace("_", " "))
+
+
+def said(sentence: str) -> str:
+    """A sentence made outside the page, with the names shown for the registered keys of strategies and verifiers."""
+    names = STRATEGY_NAMES | VERIFIER_NAMES
+    return re.sub(r"\b(" + "|".join(names) + r")\b", lambda found: names[found[0]], sentence)

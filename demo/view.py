@@ -10,17 +10,20 @@ from typing import Any
 
 from core.search.events import Cancelled, Failed, Finished
 from core.search.tree import Node, Tree
-from demo.strings import VERIFIER_NAMES, name_of
+from demo.strings import VERIFIER_NAMES, name_of, said
 
 GIGA = 1e9
 KEPT_ROOM = 1.0      # units of height of a node that was kept
 OTHER_ROOM = 0.55    # of one that was pruned or is still waiting
 MAX_DRAWN = 400      # nodes; pruned ones beyond it are counted at the foot of their step
 MAX_UNITS = 18.0     # height of a column, as far as leaving out pruned nodes can limit it
-MAX_THUMBS = 64
+MAX_THUMBS = 96      # every candidate of a default search
 
-# The range of scores that colours span, per verifier; scores outside widen it. (lowest, highest)
-SPANS: Mapping[str, tuple[float, float]] = {"image_reward": (-2.0, 2.0)}
+# The range of scores that colours span, per verifier, so that colours compare between runs; scores outside widen it.
+# A faithful image has a mean reward of 1 and a mismatched one of -1; CLIPScore is 100 x cosine; Aesthetic has marks.
+SPANS: Mapping[str, tuple[float, float]] = {
+    "image_reward": (-1.2, 1.1), "clip_score": (0.0, 100.0), "aesthetic": (1.0, 10.0),
+}  # fmt: skip
 
 Row = dict[str, Any]
 
@@ -220,7 +223,7 @@ def why(tree: Tree, node: Node) -> str:
         return "The bare prompt: every path starts here, nothing is drawn yet."
     if node.rank is None and tree.children(node.id):
         return "Not ranked: at this step the strategy let every candidate go on."
-    return tree.why(node.id)
+    return said(tree.why(node.id))
 
 
 def alt_text(tree: Tree, node: Node, kind: str | None) -> str:

@@ -2,6 +2,8 @@
 
 import { palette } from "./dom.js";
 
+const LEAST = 0.1; // of the verifier's range
+
 function points(lane, cursor) {
   const x = lane.curve.map(([gflop]) => gflop);
   const y = lane.curve.map(([, score]) => score);
@@ -34,12 +36,19 @@ function trace(comparison, lane, index, colours) {
 }
 
 // The frame holds the whole run from the start: the x axis ends at the planned compute and y at all scores to come.
-function span(comparison) {
-  const scores = comparison.lanes.flatMap((lane) => lane.frames.filter((f) => f.best).map((f) => f.best.score));
-  if (!scores.length) return undefined;
+// Before the first score y is the verifier's own range; of that it never shows less than a tenth, lest noise look large.
+function span({ lanes, head }) {
+  const scores = lanes.flatMap((lane) => lane.frames.filter((f) => f.best).map((f) => f.best.score));
+  if (!scores.length) return head.span;
   const [low, high] = [Math.min(...scores), Math.max(...scores)];
-  const pad = Math.max(0.02, (high - low) * 0.2);
+  const pad = Math.max((high - low) * 0.2, ((head.span[1] - head.span[0]) * LEAST - (high - low)) / 2);
   return [low - pad, high + pad];
+}
+
+// Below the axis it says why a chart of a single point is no mistake; the second line is there from the start.
+function caption({ head, lanes: [lane] }) {
+  const late = !head.early && lane.curve.length < 2;
+  return `total compute, GFLOP<br>${late ? `${lane.label}: no image is finished before the last scale` : " "}`;
 }
 
 export function drawChart(host, comparison) {
@@ -52,8 +61,8 @@ export function drawChart(host, comparison) {
     titlefont: { size: 12 }, fixedrange: true, nticks: 6,
   };
   const layout = {
-    width: host.clientWidth, height: host.clientHeight, margin: { l: 52, r: 50, t: 8, b: 40 }, showlegend: false,
-    xaxis: { ...axis, range: [0, furthest * 1.03], title: { text: "total compute, GFLOP", font: { size: 12 } } },
+    width: host.clientWidth, height: host.clientHeight, margin: { l: 52, r: 50, t: 8, b: 54 }, showlegend: false,
+    xaxis: { ...axis, range: [0, furthest * 1.03], title: { text: caption(comparison), font: { size: 12 } } },
     yaxis: { ...axis, range: span(comparison), title: { text: "best score so far", font: { size: 12 } } },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: false,
     font: { family: colours.font, size: 12, color: colours.muted },

@@ -78,7 +78,7 @@ export class Inspector {
   clear() {
     setText(this.heading, "Node inspector");
     this.body.replaceChildren(
-      el("div", { class: "bs-picture bs-empty", text: "Click a node, also a faded one" }),
+      el("div", { class: "bs-picture bs-empty", text: "Click any node, even a faded one" }),
       el("p", { class: "bs-muted", text: "Or give the tree the focus and use the arrow keys. You will see the picture at that scale, "
         + "what every verifier says of it, what it cost and why it was kept or pruned." }));
     this.element.classList.remove("bs-open");

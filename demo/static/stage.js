@@ -112,7 +112,7 @@ class Stage {
       }
       if (ticket !== this.ticket) return;
       if (!reply) {
-        this.warn("Connection lost. The search goes on at the server; trying again …");
+        this.warn("Connection lost. Every finished step is kept at the server; trying again …");
         await new Promise((resolve) => setTimeout(resolve, RETRY));
         continue;
       }

@@ -160,8 +160,9 @@ export class TreeView {
 
   // Plotly sizes pictures in axis units and markers in pixels; both are made from the current pixels per unit here.
   pictures(rows, path, m) {
-    const chosen = new Set(this.lane && this.lane.facts ? this.lane.facts.thumbs : []);
-    return rows.filter((row) => chosen.has(row.id) && row.image && !(m.down && row.state === "pruned")).map((row) => {
+    const byId = new Map(rows.map((row) => [row.id, row]));
+    const chosen = (this.lane && this.lane.facts ? this.lane.facts.thumbs : []).map((id) => byId.get(id)).filter(Boolean);
+    return chosen.filter((row) => row.image && !(m.down && row.state === "pruned")).map((row) => {
       const inner = this.size(row, m) - (path.has(row.id) || row.id === this.selected ? 8 : row.state === "pruned" ? 4 : 6);
       const [x, y] = this.place(row, m);
       return {

@@ -105,6 +105,16 @@ def test_a_click_on_a_pruned_node_says_why(address, open_page, finished_run):
     assert "pruned" in inspector.locator("img.bs-picture").get_attribute("alt")
 
 
+def test_a_chart_of_single_points_says_why(address, open_page, finished_run):
+    page = open_page(f"{address}/?run={finished_run}")
+    finish(page)
+    chart = page.locator(".bs-chart")
+    expect(chart).to_contain_text("no image is finished before the last scale")
+    low, high = page.evaluate("document.querySelector('.bs-chart')._fullLayout.yaxis.range")
+    best = page.evaluate("document.querySelector('.bs-chart').data.map((lane) => lane.y.at(-1))")
+    assert low < min(best) and max(best) < high
+
+
 def test_the_tree_can_be_walked_with_the_keyboard(address, open_page, finished_run):
     page = open_page(f"{address}/?run={finished_run}")
     finish(page)

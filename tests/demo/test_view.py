@@ -6,7 +6,7 @@ import pytest
 
 from core.search.events import Pruned
 from core.search.tree import Tree
-from demo import view
+from demo import strings, view
 from tests.demo.conftest import run_of
 
 
@@ -84,7 +84,8 @@ def test_the_best_path_of_a_rollout_search_reaches_the_last_scale():
     assert last.score == tree.improvements[-1][2] and last.step == tree.num_steps
 
 
-def test_thumbnails_are_few_and_the_best_path_comes_first(tree):
+def test_thumbnails_are_few_and_the_best_path_comes_first():
+    tree = Tree.of(run_of("beam_search", width=4, branch=6, look="preview"))
     rows = view.rows(tree)
     path = view.best_path(tree)
     shown = view.thumbs(tree, rows, path)
@@ -131,3 +132,9 @@ def test_the_colour_range_holds_every_score():
     assert view.span("unheard-of", [-1.0, 4.0]) == (-1.0, 4.0)
     low, high = view.SPANS["image_reward"]
     assert view.span("image_reward", [low - 1, 0.0]) == (low - 1, high)
+
+
+def test_a_pruned_node_names_other_verifiers_as_the_page_does():
+    said = "Pruned. It would have survived with 5 kept or clip_score as verifier (rank 1)."
+    assert strings.said(said) == said.replace("clip_score", "CLIPScore")
+    assert strings.said("beam_searching an image_rewards") == "beam_searching an image_rewards"
