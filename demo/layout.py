@@ -196,7 +196,7 @@ def complaint(error: Exception) -> dict[str, Any]:
     """What is wrong with a request, as a sentence in the place where messages stand."""
     if not isinstance(error, BeamscopeError):
         log.error("a request failed", exc_info=error)
-    text = str(error) if isinstance(error, BeamscopeError) else strings.UNEXPECTED
+    text = strings.said(str(error)) if isinstance(error, BeamscopeError) else strings.UNEXPECTED
     return lines(line("error", ("plain", text[:1].upper() + text[1:])))
 
 
@@ -234,8 +234,8 @@ def known_words(models: Models, text: Any) -> dict[str, Any]:
         return lines()
     found = models.check(text[: settings.MAX_PROMPT])
     parts = [("plain", "knows: "), ("strong", ", ".join(found.known) or "no word of this")]
-    for word, nearest in found.unknown:
-        parts += [("plain", " · does not know: "), ("unknown", word)]
+    for position, (word, nearest) in enumerate(found.unknown):
+        parts += [("plain", ", " if position else " · does not know: "), ("unknown", word)]
         parts += [("plain", f" → nearest \u201c{nearest}\u201d")] if nearest else []
     parts += [("plain", f" · {note}") for note in found.notes[:1]]
     return lines(line("info", *parts))

@@ -28,8 +28,8 @@ class Models:
     baseline: str | None = None
     check: Callable[[str], Any] | None = None
     examples: tuple[str, ...] = ()
-    default_gflop: float = 200.0
-    max_gflop: float = 2000.0  # the most that one visitor may ask of this server
+    default_gflop: float = 250.0  # pays for the defaults of every strategy and look
+    max_gflop: float = 2500.0  # the most that one visitor may ask; enough for width 16, branch 16
     ready: threading.Event = field(default_factory=threading.Event)  # set when loading is over, for good or ill
     problem: str | None = None  # why the models could not be loaded, for people to read
     _loaded: dict[tuple[str, str], Any] = field(default_factory=dict)

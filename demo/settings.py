@@ -127,12 +127,17 @@ def describe(plan: Plan) -> list[list[tuple[str, str]]]:
     cost, limit = plan.costs[0], plan.specs[0].budget_flops / GIGA
     work = f"{cost.nfe} forward passes, {cost.verifier_calls} images scored"
     said = [[
-        ("plain", "Predicted: "), ("strong", f"{cost.flops / GIGA:.3g} GFLOP"), ("plain", f" of {limit:g}, {work}."),
+        ("plain", "Predicted: "), ("strong", _gflop(cost)), ("plain", f" of {limit:g}, {work}."),
     ]]  # fmt: skip
     if len(plan.specs) == 1:
         said.append([("plain", "That is too little for one diffusion image: nothing runs beside it.")])
     else:
         images = plan.specs[1].params["n"]
         said.append([("plain", "The diffusion run gets the same: "), ("strong", f"{images} image{'s' * (images != 1)}"),
-                     ("plain", f", {plan.costs[1].flops / GIGA:.3g} GFLOP.")])  # fmt: skip
+                     ("plain", f", {_gflop(plan.costs[1])}.")])  # fmt: skip
     return said
+
+
+def _gflop(cost: Cost) -> str:
+    value = cost.flops / GIGA
+    return f"{value:.0f} GFLOP" if value >= 100 else f"{value:.3g} GFLOP"
