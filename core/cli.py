@@ -151,6 +151,7 @@ def _ready(verifier: str) -> bool:
 
 def _search(args: argparse.Namespace) -> int:
     store, lanes = RunStore(), [prepare(_observed(_spec(args), args.observers))]
+    _note_unknown(lanes[0].spec)
     [(run, tree)] = _perform(store, lanes)
     image = export(store, run, tree, args.out) if args.out else _image(store, run, tree)
     if args.json:
@@ -162,6 +163,7 @@ def _search(args: argparse.Namespace) -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     store, lanes = RunStore(), prepare_pair(_observed(_spec(args), args.observers), args.baseline)
+    _note_unknown(lanes[0].spec)
     names, results = ("ar", "diffusion"), _perform(store, lanes)
     images = [
         export(store, run, tree, args.out / name) if args.out else _image(store, run, tree)
@@ -301,6 +303,18 @@ def _print_json(data: dict[str, Any]) -> None:
 
 def _print_lines(lines: Sequence[str] | Iterator[str]) -> None:
     print("\n".join(lines))
+
+
+def _note_unknown(spec: RunSpec) -> None:
+    """Say which words of the prompt an embedded generator will not read."""
+    if not spec.generator.startswith("emoji-"):
+        return
+    from core.world.captions import check as check_caption
+
+    found = check_caption(spec.prompt)
+    unknown = [f"{word} (nearest: {nearest})" if nearest else word for word, nearest in found.unknown[:8]]
+    for note in ([f"does not know {', '.join(unknown)}"] if unknown else []) + list(found.notes):
+        print(f"note: {''.join(c for c in note if c.isprintable())}", file=sys.stderr)
 
 
 def _complain(message: str) -> None:

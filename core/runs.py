@@ -173,9 +173,10 @@ def _last_kind(log: Path) -> str | None:
     line = whole.rpartition(b"\n")[2]
     kinds = {kind.kind for kind in ev.TERMINAL}
     try:
-        kind = json.loads(line)["kind"]
+        event = json.loads(line)
     except ValueError:   # no line yet, or the end of a long one
         return None
+    kind = event.get("kind") if isinstance(event, dict) else None
     return kind if kind in kinds else None
 
 

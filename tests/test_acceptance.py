@@ -22,6 +22,7 @@ from core.models import weights
 from core.registry import Entry, lazy
 from core.request import prepare
 from core.runs import RunStore
+from core.search.errors import WeightsMissing
 from core.search.events import RunSpec, Scored
 from core.search.search import Search
 from core.search.tree import Tree
@@ -404,3 +405,18 @@ def test_help_is_instant_and_imports_no_model():
         assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True).returncode == 0
         times.append(time.perf_counter() - began)
     assert min(times) < 1
+
+
+def test_words_that_are_not_read_are_named_on_stderr(call):
+    """`a red zeppelin` used to search for something red and say nothing."""
+    code, _, stderr = call("search", "a red zeppelin", "--strategy", "random_search", "--n", "1")
+    assert code == 0 and "note: does not know zeppelin" in stderr
+
+
+def test_damaged_weights_are_told_in_one_sentence(tmp_path, monkeypatch):
+    for suffix in (".safetensors", ".json"):
+        whole = (weights.FOLDER / f"flow{suffix}").read_bytes()
+        (tmp_path / f"flow{suffix}").write_bytes(whole if suffix == ".json" else whole[:-1])
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    with pytest.raises(WeightsMissing, match="damaged.*python -m core.training.flow"):
+        weights.weights_file("flow")

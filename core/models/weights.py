@@ -27,10 +27,14 @@ def sha256(path: Path) -> str:
 
 
 def weights_file(name: str) -> Path:
-    """The committed weights `name`. Raises WeightsMissing with the way to make them."""
+    """The committed weights `name`, whole as its card says. Raises WeightsMissing with the way to get them."""
     path = FOLDER / f"{name}.safetensors"
+    remedy = f"fetch it with the repository or run python -m core.training.{name}"
     if not path.exists():
-        raise WeightsMissing(f"{path} is missing: fetch it with the repository or run python -m core.training.{name}")
+        raise WeightsMissing(f"{path} is missing: {remedy}")
+    expected = json.loads(path.with_suffix(".json").read_text())["sha256"]
+    if (found := sha256(path)) != expected:
+        raise WeightsMissing(f"{path} is damaged (sha256 {found[:12]}, its card says {expected[:12]}): {remedy}")
     return path
 
 
