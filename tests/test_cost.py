@@ -50,7 +50,7 @@ def test_without_sharing_every_candidate_pays_its_whole_prefix(strategy, params)
 
 def test_siblings_share_one_forward_pass():
     """Beam with previews: one pass for the prompt, then one for each kept parent, whatever the branch."""
-    search, _ = searched("beam_search", {"width": 3, "branch": 5})
+    search, _ = searched("beam_search", {"width": 3, "branch": 5, "look": "preview"})
     assert search.tree.spent.flops_generator == 1e9 * (1 + 3 * (4 + 9 + 16))
     assert search.tree.spent.nfe == 4 * 15
     assert search.tree.spent.tokens == 15 * (1 + 4 + 9 + 16)

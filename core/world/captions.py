@@ -107,7 +107,7 @@ def check(prompt: str) -> PromptCheck:
 def _nearest(word: str) -> str | None:
     if word.isdigit() or word in ("five", "six", "seven", "eight", "nine", "ten"):
         return NUMBERS[-1]
-    close = difflib.get_close_matches(word, SURFACE, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word, SURFACE, n=1, cutoff=0.75)
     return SURFACE[close[0]] if close else None
 
 
