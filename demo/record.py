@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--strategy", choices=STRATEGIES, default="beam_search")
     parser.add_argument("--verifier", default="image_reward")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--budget", type=float, default=200.0, metavar="GFLOP")
+    parser.add_argument("--budget", type=float, default=250.0, metavar="GFLOP")
     for name in ("width", "branch", "n"):
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--look", help="preview, rollout, or a scale")

@@ -1,6 +1,6 @@
 """A sheet to look at: python -m core.evaluation.contact_sheet
 
-A row per prompt: four single samples, then the choice of beam search, then the best of the flow model at the beam's
+A row per prompt: four single samples, then the choice of beam search by rollouts, then the best of the flow model at the beam's
 total FLOPs. Writes assets/pictures/contact_sheet.jpg; the prompts are written beside the rows.
 """
 
@@ -33,7 +33,7 @@ def finished_images(spec: RunSpec) -> tuple[Search, dict[int, np.ndarray]]:
 def row(prompt: str, seed: int) -> list[np.ndarray]:
     """Four samples, the beam's choice, the flow model's choice at equal FLOPs; uint8 [128, 128, 3] each."""
     single = RunSpec(prompt, "emoji-ar", "random_search", {"n": 4}, "image_reward", (), seed)
-    beam = RunSpec(prompt, "emoji-ar", "beam_search", {}, "image_reward", (), seed)
+    beam = RunSpec(prompt, "emoji-ar", "beam_search", {"look": "rollout"}, "image_reward", (), seed)
     _, samples = finished_images(single)
     search, grown = finished_images(beam)
     flow, drawn = finished_images(rival(beam, search.tree.spent.flops, "emoji-flow"))
