@@ -12,7 +12,7 @@ EXAMPLES_LABEL = "Try:"
 
 EXAMPLES = (
     "a red car to the left of a green apple",
-    "three yellow stars above a house",
+    "two yellow stars above a house",
     "a blue balloon and a purple gift",
     "two pink hearts on a blue background",
     "a cat below a red crown",
