@@ -1,7 +1,7 @@
 """A sheet to look at: python -m core.evaluation.contact_sheet
 
-A row per prompt: four single samples, then the choice of beam search by rollouts, then the best of the flow model at the beam's
-total FLOPs. Writes assets/pictures/contact_sheet.jpg; the prompts are written beside the rows.
+A row per prompt: four single samples, then the choice of beam search by rollouts, then the best of the flow model at
+the beam's total FLOPs. Writes assets/pictures/contact_sheet.jpg; the prompts are written beside the rows.
 """
 
 import argparse

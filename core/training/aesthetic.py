@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from core.generators.emoji_ar import load_tokenizer
 from core.models.aesthetic import Aesthetic, features
 from core.models.tokenizer import Tokenizer
 from core.models.weights import to_images
 from core.training.damage import CLEAN, FULL, Damage, apply, sample_damage
-from core.training.latents import load_tokenizer
 from core.training.loop import Options, export, options, train
 from core.training.verifier_checks import draw, make_pairs, spearman, strip
 from core.verifiers.clip_score import load_clip

@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from core.generators.emoji_ar import load_tokenizer
 from core.models.text import TABLE
 from core.models.tokenizer import Tokenizer
 from core.training.cells import SIZES, cell_loss, cells
 from core.training.damage import Damage, apply, sample_damage
-from core.training.latents import load_tokenizer
 from core.training.loop import Options, export, options, train
 from core.training.verifier_checks import CHUNK, Score, check_matching, decodes, draw, share, sheet
 from core.verifiers.clip_score import ids

@@ -10,10 +10,11 @@ import random
 import torch
 from torch import Tensor
 
+from core.generators.emoji_ar import load_tokenizer
 from core.generators.emoji_flow import EmojiFlow, Sampling
 from core.models.flow import Flow, FlowConfig
 from core.models.text import tokenise
-from core.training.latents import Latents, load_tokenizer
+from core.training.latents import Latents
 from core.training.loop import export, options, train
 from core.training.sheets import save_sheet
 

@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from core.generators.emoji_ar import load_tokenizer
 from core.models.reward import Reward, RewardConfig
 from core.models.text import tokenise
 from core.models.tokenizer import Tokenizer
 from core.training.cells import cell_loss
 from core.training.damage import apply
 from core.training.groups import Groups, make_groups
-from core.training.latents import load_tokenizer
 from core.training.loop import Options, export, options, train
 from core.training.verifier_checks import Score, calibration, check_matching, scores, sheet
 from core.world.captions import INDEX

@@ -12,19 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.models.tokenizer import Tokenizer
-from core.models.weights import FOLDER, from_images, load_weights, sha256
+from core.generators.emoji_ar import load_tokenizer
+from core.models.weights import FOLDER, from_images, sha256
 from core.world.captions import describe
 from core.world.render import render_batch
 from core.world.scene import Group, Scene
 from core.world.sprites import cache_folder
 
 CHUNK = 256
-
-
-def load_tokenizer() -> Tokenizer:
-    """The committed tokenizer."""
-    return load_weights(Tokenizer(), FOLDER / "tokenizer.safetensors")
 
 
 class Latents:

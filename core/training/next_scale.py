@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.generators.emoji_ar import EmojiAr
+from core.generators.emoji_ar import EmojiAr, load_tokenizer
 from core.models.next_scale import SCALES, NextScale, NextScaleConfig, corrupted_history
 from core.models.text import tokenise
-from core.training.latents import Latents, load_tokenizer
+from core.training.latents import Latents
 from core.training.loop import export, options, train
 from core.training.sheets import save_sheet
 
