@@ -121,7 +121,6 @@ def test_open_clip_reads_prompts_as_the_verifier_does():
 @pytest.mark.parametrize("module", [image_reward, clip_score, aesthetic])
 def test_missing_weights_name_the_command_that_makes_them(module, monkeypatch, tmp_path):
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
-    monkeypatch.setattr(clip_score, "FOLDER", tmp_path)
     with pytest.raises(WeightsMissing, match=f"python -m core.training.{module.__name__.rsplit('.', 1)[1]}"):
         module.load()
 

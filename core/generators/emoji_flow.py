@@ -66,6 +66,7 @@ class EmojiFlow:
         return FlowState(self.model.read(tokenise([prompt, ""])))
 
     def step_cost(self, step: int) -> Cost:
+        """One guided pass. Reading the prompt, 0.05 GFLOP once a run, is not counted."""
         guided = 2 * self.model.step_flops(NOMINAL_WORDS)
         return Cost(nfe=1, tokens=self.model.config.side**2, flops_generator=guided)
 

@@ -13,26 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.models.layers import Block, block_flops, grid_positions, text_kv_flops
-from core.models.next_scale import SIZES
+from core.models.layers import Block, Sized, block_flops, grid_positions, text_kv_flops
 from core.models.text import TextEncoder
 
 LEAST_T = 0.05  # velocities are read off x0 only above this time
 
 
 @dataclass(frozen=True)
-class FlowConfig:
-    size: str = "XS"
+class FlowConfig(Sized):
     channels: int = 32
     side: int = 8
-
-    @property
-    def width(self) -> int:
-        return SIZES[self.size][0]
-
-    @property
-    def depth(self) -> int:
-        return SIZES[self.size][1]
 
 
 class Flow(nn.Module):

@@ -7,12 +7,29 @@ Letters: B batch, L tokens, P tokens of earlier scales, T text tokens, D width, 
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 HEAD = 32  # E
+SIZES = {"XS": (192, 6), "S": (256, 8), "M": (384, 12)}  # the one dial: width, depth
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A configuration whose width and depth follow from one dial."""
+
+    size: str = "XS"
+
+    @property
+    def width(self) -> int:
+        return SIZES[self.size][0]
+
+    @property
+    def depth(self) -> int:
+        return SIZES[self.size][1]
 
 
 def split_heads(x: Tensor) -> Tensor:

@@ -12,26 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.models.layers import Block, block_flops, grid_positions, text_kv_flops
+from core.models.layers import Block, Sized, block_flops, grid_positions, text_kv_flops
 from core.models.text import TextEncoder
 from core.models.tokenizer import SCALES, Tokenizer
 
-SIZES = {"XS": (192, 6), "S": (256, 8), "M": (384, 12)}  # the one dial: width, depth
-
 
 @dataclass(frozen=True)
-class NextScaleConfig:
-    size: str = "XS"
+class NextScaleConfig(Sized):
     bits: int = 32
     scales: tuple[int, ...] = SCALES
-
-    @property
-    def width(self) -> int:
-        return SIZES[self.size][0]
-
-    @property
-    def depth(self) -> int:
-        return SIZES[self.size][1]
 
 
 @dataclass(frozen=True)

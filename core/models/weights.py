@@ -26,13 +26,16 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def weights_file(name: str) -> Path:
-    """The committed weights `name`, whole as its card says. Raises WeightsMissing with the way to get them."""
-    path = FOLDER / f"{name}.safetensors"
+def weights_file(name: str, inside: str = "") -> Path:
+    """The committed weights `name`, whole as its card says; `inside` names the file where they are a folder.
+
+    Raises WeightsMissing with the way to get them.
+    """
+    path = FOLDER / name / inside if inside else FOLDER / f"{name}.safetensors"
     remedy = f"fetch it with the repository or run python -m core.training.{name}"
     if not path.exists():
         raise WeightsMissing(f"{path} is missing: {remedy}")
-    expected = json.loads(path.with_suffix(".json").read_text())["sha256"]
+    expected = json.loads((FOLDER / f"{name}.json").read_text())["sha256"]
     if (found := sha256(path)) != expected:
         raise WeightsMissing(f"{path} is damaged (sha256 {found[:12]}, its card says {expected[:12]}): {remedy}")
     return path

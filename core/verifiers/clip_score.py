@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.models.text import tokenise
-from core.models.weights import FOLDER
+from core.models.weights import weights_file
 from core.search.budget import Cost
-from core.search.errors import WeightsMissing
 from core.verifiers.pixels import pixels
 
 FLOPS = 193_572_352  # of one image and its prompt, by torch.utils.flop_counter
@@ -20,11 +19,7 @@ FLOPS = 193_572_352  # of one image and its prompt, by torch.utils.flop_counter
 
 def load_clip() -> nn.Module:
     """The committed model. open_clip takes seconds to import and is imported here. Raises WeightsMissing."""
-    folder = FOLDER / "clip_score"
-    if not (folder / "open_clip_model.safetensors").exists():
-        raise WeightsMissing(
-            f"{folder} holds no weights: fetch it with the repository or run python -m core.training.clip_score"
-        )
+    folder = weights_file("clip_score", "open_clip_model.safetensors").parent
     import open_clip
 
     model, _ = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
