@@ -34,7 +34,7 @@ def _best(tree: Tree, image: Path | None) -> dict[str, Any] | None:
     if best is None:
         return None
     scores = tree.end.scores if isinstance(tree.end, Finished) else best.scores
-    return {"node": best.id, "score": tree.improvements[-1][2], "scores": dict(scores), "image": str(image)}
+    return {"node": best.id, "score": tree.best_score(), "scores": dict(scores), "image": str(image)}
 
 
 def _pruned(tree: Tree) -> list[int]:

@@ -27,7 +27,10 @@ class Painter:
         self.num_steps = steps or len(SCALES)
         self.step_labels = tuple(f"{k}x{k}" for k in SCALES) if steps is None else tuple(f"t{i}" for i in range(steps))
         self.branching_steps = frozenset(range(self.num_steps)) if steps is None else frozenset({0})
-        self.siblings_share = True
+        self.sharing_steps = frozenset(range(self.num_steps))
+        self.abilities = frozenset({"branches", "signature"} if steps is None else ())
+        self.start_cost, self.max_batch = Cost(), 16
+        self.weights_bytes, self.decode_bytes = 0, 0
         self.decode_cost = Cost(flops_decoder=2e8, decodes=1)
 
     def start(self, prompt: str) -> tuple[int, ...]:
@@ -55,6 +58,15 @@ class Painter:
         tokens = SCALES[step] ** 2 if self.num_steps == len(SCALES) else 64
         return Cost(nfe=1, tokens=tokens, flops_generator=(3e7 if self.num_steps == len(SCALES) else 3e6) * tokens)
 
+    def step_bytes(self, step: int) -> int:
+        return 0
+
+    def held_bytes(self, states: Sequence[tuple[int, ...]]) -> int:
+        return 0
+
+    def signature(self, states: Sequence[tuple[int, ...]]) -> list[list[float]]:
+        return [(_layer(state[0], 1)[0, 0] / 128).tolist() for state in states]
+
     def freeze(self, state: tuple[int, ...]) -> bytes:
         return b"".join(seed.to_bytes(8, "big") for seed in state)
 
@@ -70,6 +82,7 @@ def _layer(seed: int, k: int) -> np.ndarray:
 class Warmth:
     """Prefers red over blue."""
 
+    max_batch, weights_bytes, image_bytes = 16, 0, 0
     name, cost = "warmth", Cost(flops_verifier=1e8, verifier_calls=1)
 
     def score(self, prompt: str, images: np.ndarray) -> list[float]:
@@ -79,6 +92,7 @@ class Warmth:
 class Lightness:
     """Prefers light."""
 
+    max_batch, weights_bytes, image_bytes = 16, 0, 0
     name, cost = "lightness", Cost(flops_verifier=1e8, verifier_calls=1)
 
     def score(self, prompt: str, images: np.ndarray) -> list[float]:

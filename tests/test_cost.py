@@ -10,7 +10,8 @@ from core.search.search import Search
 from tests.test_search import every_case, searched, spec_of, verifiers
 from tests.toy import ToyGenerator
 
-FULL = sum(1e9 * (step + 1) ** 2 for step in range(4))  # generator FLOPs of one image from the bare prompt
+READ = 1e8  # FLOPs of reading the prompt
+FULL = READ + sum(1e9 * (step + 1) ** 2 for step in range(4))  # generator FLOPs of one image from the bare prompt
 
 
 @every_case
@@ -27,7 +28,8 @@ def test_the_ledger_books_what_was_computed(strategy, params, shares):
     generator = ToyGenerator(shares=shares)
     search, events = searched(strategy, params, generator)
     spent, computed, guide = search.tree.spent, generator.computed, search.verifiers["closeness"]
-    assert spent.flops_generator == sum(1e9 * (step + 1) ** 2 * computed[step] for step in range(4))
+    passes = sum(1e9 * (step + 1) ** 2 * computed[step] for step in range(4))
+    assert spent.flops_generator == passes + READ * computed["read"] and computed["read"] == 1
     assert spent.nfe == computed["candidates"]
     shown = sum(len(event.images) for event in events if isinstance(event, Previewed))
     assert spent.decodes == computed["decoded"] - shown
@@ -42,16 +44,16 @@ def test_without_sharing_every_candidate_pays_its_whole_prefix(strategy, params)
     search, _ = searched(strategy, params)
     look = params.get("look")
     ahead = {"rollout": 4, "preview": 0, None: 0}.get(look, look)
-    whole = [sum(1e9 * (step + 1) ** 2 for step in range(max(node.step, ahead)))
+    whole = [READ + sum(1e9 * (step + 1) ** 2 for step in range(max(node.step, ahead)))
              for node in search.tree.nodes.values() if node.step]
-    assert search.tree.spent.flops_unshared == sum(whole)
+    assert search.tree.spent.flops_unshared == sum(whole) + READ  # the root's
     assert search.tree.spent.flops_generator <= search.tree.spent.flops_unshared
 
 
 def test_siblings_share_one_forward_pass():
     """Beam with previews: one pass for the prompt, then one for each kept parent, whatever the branch."""
-    search, _ = searched("beam_search", {"width": 3, "branch": 5, "look": "preview"})
-    assert search.tree.spent.flops_generator == 1e9 * (1 + 3 * (4 + 9 + 16))
+    search, _ = searched("beam_search", {"width": 3, "branch": 5, "look": "preview"}, ToyGenerator(digits=250))
+    assert search.tree.spent.flops_generator == READ + 1e9 * (1 + 3 * (4 + 9 + 16))
     assert search.tree.spent.nfe == 4 * 15
     assert search.tree.spent.tokens == 15 * (1 + 4 + 9 + 16)
 

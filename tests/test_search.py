@@ -138,7 +138,7 @@ def test_the_tree_of_the_log_is_the_live_tree(strategy, params):
 
 
 def test_every_kind_of_event_survives_json():
-    _, events = searched("beam_search", {"look": "rollout"})
+    _, events = searched("beam_search", {"look": "rollout"}, judge="brightness")
     events += [Cancelled(seq=0, seconds=0.5, node=None), Failed(seq=1, seconds=0.5, code="x", message="y")]
     assert {event.kind for event in events} == set(KINDS)
     for event in events:
@@ -162,7 +162,7 @@ def test_observers_and_display_change_nothing_but_what_is_looked_at(strategy, pa
     assert [(n.id, n.seed, n.status, n.score) for n in shown.tree.nodes.values()] == [
         (n.id, n.seed, n.status, n.score) for n in bare.tree.nodes.values()
     ]
-    seen = {"flops_display": 0.0, "seconds": 0.0}
+    seen = {"flops_display": 0.0, "seconds": 0.0, "peak_bytes": 0}
     assert replace(shown.tree.spent, **seen) == replace(bare.tree.spent, **seen)
     assert bare.tree.spent.flops_display == 0 < shown.tree.spent.flops_display
 
@@ -329,9 +329,9 @@ def test_an_ode_sampler_refuses_choices_at_every_step(strategy):
     ode = ToyGenerator(branching=frozenset({0}))
     with pytest.raises(UnsupportedStrategy) as refusal:
         searched(strategy, {}, ode)
-    assert str(refusal.value) == unsupported(strategy, "toy", branches=False)
+    assert str(refusal.value) == unsupported(strategy, "toy", ode.abilities)
     assert str(refusal.value).startswith(f"{strategy} chooses between candidates at every step, but toy branches only")
-    assert unsupported(strategy, "toy", branches=True) is unsupported("random_search", "toy", branches=False) is None
+    assert unsupported(strategy, "toy", {"branches"}) is unsupported("random_search", "toy", set()) is None
     _, events = searched("random_search", {}, ode)
     assert isinstance(events[-1], Finished)
 

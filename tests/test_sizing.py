@@ -1,22 +1,45 @@
 """Dry runs against real ones, and what fits into a budget."""
 
+import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from core.search.errors import BadRequest
-from core.search.sizing import estimate, fit
+from core.search.sizing import estimate, fit, gflop
 from core.search.strategies.registry import STRATEGIES
 from tests.test_search import every_case, searched, spec_of, verifiers
 from tests.toy import ToyGenerator
 
 
+class Distinct(ToyGenerator):
+    """No two candidates are equal: a state is its path of seeds, and its picture shows the last one."""
+
+    def _digit(self, state, seed):
+        return seed
+
+    def _image(self, state):
+        image = super()._image([seed % self.digits for seed in state])
+        return np.concatenate([image, np.frombuffer(state[-1].to_bytes(12), np.uint8).reshape(1, 4, 3)])
+
+    def freeze(self, state):
+        return b"".join(seed.to_bytes(8) for seed in state)
+
+
 @every_case
 def test_a_dry_run_costs_what_the_run_costs(strategy, params):
-    for display in (True, False):
-        search, _ = searched(strategy, params, display=display)
+    """Exactly, where no two candidates are equal, and at most that where some are."""
+    for display, generator in itertools.product((True, False), (Distinct(), ToyGenerator(digits=3))):
+        search, _ = searched(strategy, params, generator, display=display)
         dry = estimate(search.spec, search.generator, search.verifiers, display)
-        assert dry == replace(search.tree.spent, seconds=0.0)
+        real = replace(search.tree.spent, seconds=0.0, peak_bytes=0)
+        if isinstance(generator, Distinct):
+            assert dry == real
+        else:
+            hits = {"cache_hits": 0}
+            assert all(vars(dry)[name] >= spent for name, spent in vars(replace(real, **hits)).items())
+            assert dry.flops > real.flops
 
 
 @pytest.mark.parametrize(
@@ -66,7 +89,7 @@ def test_given_parameters_that_do_not_fit_are_refused_with_what_does():
         fit(spec_of("beam_search", {"width": 10, "branch": 5}, budget_flops=1e11), *models)
     words = str(refusal.value)
     cost = estimate(spec_of("beam_search", {"width": 10, "branch": 5}), *models).flops / 1e9
-    assert words.startswith(f"beam_search with width 10, branch 5 costs {cost:g} GFLOP, more than the budget of 100:")
+    assert words.startswith(f"beam_search with width 10, branch 5 costs {gflop(cost * 1e9)} GFLOP, more than the budget of 100 GFLOP:")
     assert words.endswith("the largest width that fits is 2")
     assert fit(spec_of("beam_search", {"width": 2, "branch": 5}, budget_flops=1e11), *models)
     assert estimate(spec_of("beam_search", {"width": 3, "branch": 5}), *models).flops > 1e11

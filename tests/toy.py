@@ -33,18 +33,45 @@ class ToyGenerator:
         self.step_labels = tuple(f"digit {i + 1}" for i in range(self.num_steps))
         self.branching_steps = frozenset(range(self.num_steps)) if branching is None else branching
         self.decode_cost = Cost(flops_decoder=5e8, decodes=1)
-        self.digits, self.reliable, self.siblings_share = digits, reliable, shares
-        self.computed = Counter()   # forwards by step; candidates; decoded images
+        self.digits, self.reliable, self.shares = digits, reliable, shares
+        self.sharing_steps = frozenset(range(self.num_steps)) if shares else frozenset()
+        self.abilities = frozenset({"signature", "renoise", "neighbours"}) | (
+            {"branches"} if max(self.branching_steps) else frozenset()
+        )
+        self.start_cost, self.max_batch = Cost(flops_generator=1e8), 16
+        self.weights_bytes, self.decode_bytes = 1000, 100
+        self.computed = Counter()   # forwards by step; candidates; decoded images; prompts read
 
     def start(self, prompt: str) -> tuple[int, ...]:
+        self.computed["read"] += 1
         return ()
 
     def step(self, states: Sequence[tuple[int, ...]], seeds: Sequence[int]) -> list[tuple[int, ...]]:
         steps = {len(state) for state in states}
         assert len(steps) == 1, "a batch has one step"
-        self.computed[steps.pop()] += len({id(state) for state in states}) if self.siblings_share else len(states)
-        self.computed["candidates"] += len(states)
+        self._count(steps.pop(), len({id(state) for state in states}) if self.shares else len(states), len(states))
         return [(*state, self._digit(state, seed)) for state, seed in zip(states, seeds, strict=True)]
+
+    def _count(self, step: int, passes: int, candidates: int) -> None:
+        self.computed[step] += passes
+        self.computed["candidates"] += candidates
+
+    def renoise(self, states: Sequence[tuple[int, ...]], step: int, seeds: Sequence[int]) -> list[tuple[int, ...]]:
+        """Forget the digits from `step` on and draw that one again."""
+        assert all(1 <= step < len(state) for state in states)
+        self._count(step - 1, len(states), len(states))
+        return [(*state[: step - 1], seed % self.digits) for state, seed in zip(states, seeds, strict=True)]
+
+    def neighbours(
+        self, states: Sequence[tuple[int, ...]], seeds: Sequence[int], closeness: float
+    ) -> list[tuple[int, ...]]:
+        """The first digit, moved at most (1 - closeness) of the way round."""
+        self._count(0, len(states), len(states))
+        reach = round((1 - closeness) * self.digits)
+        return [((s[0] + seed % (2 * reach + 1) - reach) % self.digits,) for s, seed in zip(states, seeds, strict=True)]
+
+    def signature(self, states: Sequence[tuple[int, ...]]) -> list[list[float]]:
+        return [[float(digit) for digit in state] for state in states]
 
     def _digit(self, state: tuple[int, ...], seed: int) -> int:
         if len(state) in self.branching_steps:
@@ -64,20 +91,32 @@ class ToyGenerator:
     def step_cost(self, step: int) -> Cost:
         return Cost(nfe=1, tokens=(step + 1) ** 2, flops_generator=1e9 * (step + 1) ** 2)
 
+    def step_bytes(self, step: int) -> int:
+        return 10 * (step + 1)
+
+    def held_bytes(self, states: Sequence[tuple[int, ...]]) -> int:
+        """A byte a digit; the digits that two states have in common are held once."""
+        return len({state[:length] for state in states for length in range(1, len(state) + 1)})
+
     def freeze(self, state: tuple[int, ...]) -> bytes:
         return bytes(state)
 
     def thaw(self, prompt: str, data: bytes) -> tuple[int, ...]:
+        self.computed["read"] += 1
+        for step in range(len(data)):
+            self._count(step, 1, 1)
         return tuple(data)
 
 
 class Closeness:
     """Minus the distance from TARGET over the digits that are known: 0 is the optimum."""
 
+    max_batch, weights_bytes, image_bytes = 16, 500, 50
+
     def __init__(self, name: str = "closeness"):
         self.name, self.cost, self.calls = name, Cost(flops_verifier=25e7, verifier_calls=1), 0
 
-    def score(self, prompt: str, images: np.ndarray) -> list[float]:
+    def score(self, prompt: str, images: Sequence[np.ndarray]) -> list[float]:
         self.calls += len(images)
         return [
             -float(sum(abs(digit - want) for digit, want in zip(image[0, :, 0].tolist(), TARGET, strict=True)
@@ -89,9 +128,11 @@ class Closeness:
 class Brightness:
     """Blind to the target: the mean pixel."""
 
+    max_batch, weights_bytes, image_bytes = 16, 500, 50
+
     def __init__(self):
         self.name, self.cost, self.calls = "brightness", Cost(flops_verifier=1e8, verifier_calls=1), 0
 
-    def score(self, prompt: str, images: np.ndarray) -> list[float]:
+    def score(self, prompt: str, images: Sequence[np.ndarray]) -> list[float]:
         self.calls += len(images)
         return [float(np.mean(image)) for image in images]

@@ -7,10 +7,10 @@ Images are opaque here; in JSON they are names of files in the run's folder (cor
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
-from core.search.budget import Cost
+from core.search.budget import Budget, Cost
 from core.search.errors import BadRequest
 
 VERSION = 1
@@ -18,6 +18,7 @@ Image = Any                                          # uint8 [H, W, 3], or its f
 Look = Literal["preview", "rollout"] | int           # what a strategy asks the verifier to judge
 Seen = Literal["preview", "rollout", "final"] | int  # what it judged: "final" is the node's own finished image
 ImageKind = Literal["preview", "look", "final"]
+Made = Literal["step", "renoise", "neighbour", "thaw"]
 
 
 def image_ref(node: int, kind: ImageKind) -> str:
@@ -34,24 +35,61 @@ def _by_node(data: Mapping[str, Any]) -> dict[int, Any]:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The node of an earlier run from which a run goes on."""
+
+    run: str
+    node: int
+    step: int                      # decisions that the node had taken
+    state: str                     # base64 of generator.freeze
+    path: tuple[int, ...]          # the step of every state on its path: all it takes to price the way there
+    winner: Mapping[str, float]    # every verifier's score of the earlier run's result; empty if it had none
+
+    def to_json(self) -> dict:
+        return {**vars(self), "path": list(self.path), "winner": dict(self.winner)}
+
+    @classmethod
+    def from_json(cls, data: dict) -> Origin:
+        return cls(**{**data, "path": tuple(data["path"])})
+
+
+@dataclass(frozen=True)
 class RunSpec:
-    """All that decides a run: the same spec on the same weights gives the same events but for seconds."""
+    """All that decides a run: the same spec on the same weights gives the same events but for seconds.
+
+    (Unless its budget is one of seconds.)
+    """
 
     prompt: str
     generator: str
     strategy: str
     params: Mapping[str, Any]
-    verifier: str                     # the guide
+    verifier: str                     # the guide: a verifier or an ensemble (core/search/guide.py)
     observers: tuple[str, ...] = ()   # verifiers that score to be looked at and never guide
     seed: int = 0                     # the root's seed, 0 <= seed < 2**63
     budget_flops: float | None = None
+    budget_nfe: int | None = None
+    budget_seconds: float | None = None
+    budget_images: int | None = None
+    judge: str | None = None          # a dear verifier: scores only the finalists, and chooses among them
+    finalists: int = 4                # best finished images by the guide that the judge is shown
+    origin: Origin | None = None
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(self.budget_flops, self.budget_nfe, self.budget_seconds, self.budget_images)
+
+    def with_budget(self, budget: Budget) -> RunSpec:
+        return replace(self, **{f"budget_{currency}": limit for currency, limit in vars(budget).items()})
 
     def to_json(self) -> dict:
-        return {**vars(self), "params": dict(self.params), "observers": list(self.observers)}
+        origin = self.origin and self.origin.to_json()
+        return {**vars(self), "params": dict(self.params), "observers": list(self.observers), "origin": origin}
 
     @classmethod
     def from_json(cls, data: dict) -> RunSpec:
-        return cls(**{**data, "observers": tuple(data["observers"])})
+        origin = data.get("origin") and Origin.from_json(data["origin"])
+        return cls(**{**data, "observers": tuple(data["observers"]), "origin": origin})
 
 
 @dataclass(frozen=True)
@@ -63,6 +101,7 @@ class NewNode:
     seed: int
     state: str           # base64 of generator.freeze: all it takes to restore the state
     flops: float         # generator FLOPs of its path, were it computed alone
+    made: Made = "step"  # how it came from its parent
 
     def to_json(self) -> dict:
         return dict(vars(self))
@@ -152,8 +191,9 @@ class Pruned(Event):
     ranks: dict[int, int] = _decoded(_by_node)         # 0 is best
     kept: tuple[int, ...] = _decoded(tuple)            # best first
     rule: str                                          # "beam_rank", "best_of_n", ...
-    cut: float | None                                  # score of the last one kept
+    cut: float | None                                  # score of the last one kept; None where none was
     look: Seen
+    copies: dict[int, int] = _decoded(_by_node, default_factory=dict)   # of resampled ones, if any has several
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,10 +206,24 @@ class Improved(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Judged(WithImages):
+    """What the judge made of the finalists' finished images."""
+
+    kind: ClassVar[str] = "judged"
+    judge: str
+    scores: dict[int, float] = _decoded(_by_node)
+    node: int                                          # the one it chose
+
+    @property
+    def image_kind(self) -> ImageKind:
+        return "final"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finished(Event):
     kind: ClassVar[str] = "finished"
-    node: int
-    score: float
+    node: int                                          # the judge's choice, or the guide's where there is no judge
+    score: float                                       # by the guide
     scores: dict[str, float]
     reason: Literal["done", "budget"]
 
@@ -190,17 +244,20 @@ class Failed(Event):
 TERMINAL = (Finished, Cancelled, Failed)
 KINDS: dict[str, type[Event]] = {
     cls.kind: cls
-    for cls in (Started, Expanded, Previewed, Scored, Pruned, Improved, Finished, Cancelled, Failed)
+    for cls in (Started, Expanded, Previewed, Scored, Pruned, Improved, Judged, Finished, Cancelled, Failed)
 }
 
 
 def from_json(data: dict) -> Event:
-    """The event that `Event.to_json` wrote; images stay file names. Raises BadRequest on another version."""
+    """The event that `Event.to_json` wrote; images stay file names. Fields with a default may be missing.
+
+    Raises BadRequest on another version.
+    """
     if data.get("v") != VERSION or data.get("kind") not in KINDS:
         raise BadRequest(
             f"cannot read event {data.get('kind')!r} of version {data.get('v')!r}: "
             f"this program reads version {VERSION} of {', '.join(KINDS)}"
         )
     cls = KINDS[data["kind"]]
-    decode = {f.name: f.metadata.get("decode", lambda value: value) for f in fields(cls)}
-    return cls(**{name: read(data[name]) for name, read in decode.items()})
+    wanted = [f for f in fields(cls) if f.name in data or (f.default is MISSING and f.default_factory is MISSING)]
+    return cls(**{f.name: f.metadata.get("decode", lambda value: value)(data[f.name]) for f in wanted})

@@ -1,32 +1,37 @@
-"""The primitives every strategy is made of: start, expand, score, keep, finish.
+"""The primitives every strategy is made of: start, expand, score, keep, finish, and for some renoise and resample.
 
 They are the only code that calls a model or a verifier. Each is a generator: it charges the ledger, calls the
-model in one batch, yields events and returns nodes. It knows no tensors: states and images are opaque.
+model in batches, yields events and returns nodes. It knows no tensors: states and images are opaque.
 
 An image is fixed by its path of seeds alone. Looking ahead continues a node along its child 0, so what was
 looked at is kept, with its scores, until the node grows, and child 0 then inherits it: nothing is paid twice.
+Candidates whose frozen states are equal are equal: their next pass, where it comes before the draw, and their picture
+are computed once.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from base64 import b64encode
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from time import perf_counter
+from random import Random
 from typing import Any, TypeVar
 
 from core.search import events as ev
-from core.search.budget import Budget, Cost, Ledger
+from core.search.budget import Cost, Ledger, amount
+from core.search.calls import Calls, Stop
 from core.search.errors import BadRequest, BeamscopeError, BudgetExhausted
-from core.search.strategies.registry import checked_params, get_strategy, require_branches
+from core.search.scoring import Scoring, Sight, check_loaded, named
+from core.search.strategies.registry import checked_params, get_strategy, require_abilities, require_continues
 from core.search.tree import Node, Tree
 
 T = TypeVar("T")
 Steps = Generator[ev.Event, None, T]   # yields events, returns a T
 SEEDS = 2**63
+MAX_FINALISTS = 16
 
 log = logging.getLogger(__name__)
 
@@ -43,22 +48,19 @@ class _Held:
 
     state: Any
     ahead: list = field(default_factory=list)   # states along child 0, one a step, as far as it was rolled out
-    sights: dict[int, tuple[ev.Image, dict[str, float]]] = field(default_factory=dict)   # by step: seen, scored
+    sights: dict[int, Sight] = field(default_factory=dict)   # by step
 
     def child_0(self, step: int) -> _Held:
         return _Held(self.ahead[0], self.ahead[1:], {s: v for s, v in self.sights.items() if s >= step})
 
 
-class _Stop(Exception):
-    """The caller no longer wants the run."""
-
-
 class Search:
     """One run of one strategy. `tree` and `ledger` are its whole public state.
 
-    generator, verifiers: see core/generators/base.py and core/verifiers/base.py; `verifiers` holds the guide
-    and the observers of `spec`. `cancelled` is asked before every model call. `display` also decodes and scores
-    what the strategy does not need, to be looked at. Raises BadRequest or UnsupportedStrategy before any call.
+    generator, verifiers: see core/generators/base.py and core/verifiers/base.py; `verifiers` holds all that guide,
+    judge or observe. `cancelled` is asked before every model call. `display` also decodes and scores what the strategy
+    does not need, to be looked at. `memory_limit`, in bytes, is for weights, live states and the batch at work: calls
+    are split to stay within it. Raises BadRequest or UnsupportedStrategy before any call.
     """
 
     def __init__(
@@ -68,17 +70,21 @@ class Search:
         spec: ev.RunSpec,
         cancelled: Callable[[], bool] = lambda: False,
         display: bool = True,
+        memory_limit: int | None = None,
     ):
         self.params = checked_params(spec.strategy, spec.params, generator.num_steps)
-        require_branches(spec.strategy, spec.generator, any(step > 0 for step in generator.branching_steps))
-        check_spec(spec)
-        _check_loaded(spec, verifiers)
-        self.generator, self.verifiers, self.spec = generator, verifiers, spec
-        self.cancelled, self.display = cancelled, display
-        self.tree, self.ledger = Tree(), Ledger(Budget(spec.budget_flops))
+        require_abilities(spec.strategy, spec.generator, generator.abilities)
+        check_spec(spec, generator.num_steps)
+        check_loaded(spec, verifiers)
+        self.generator, self.verifiers, self.spec, self.display = generator, verifiers, spec, display
+        owed = verifiers[spec.judge].cost * spec.finalists if spec.judge else Cost()
+        self.tree, self.ledger = Tree(), Ledger(spec.budget, owed)
+        weights = sum(model.weights_bytes for model in (generator, *(verifiers[name] for name in named(spec))))
+        self._calls = Calls(self.ledger, cancelled, memory_limit, weights)
+        self._scoring = Scoring(self._calls, spec, verifiers, display)
         self._held: dict[int, _Held] = {}
-        self._best_sight: tuple[ev.Image, dict[str, float]] | None = None
-        self._next_seq, self._began = 0, perf_counter()
+        self._finalists: list[tuple[float, int, Sight]] = []   # (score, node, finished image), the best first
+        self._next_seq = 0
 
     # The run
 
@@ -90,8 +96,8 @@ class Search:
                 step_labels=tuple(self.generator.step_labels),
             )
             reason = yield from self._until_budget(get_strategy(self.spec.strategy).run(self, **self.params))
-            yield self._finished(reason)
-        except _Stop:
+            yield from self._conclude(reason)
+        except Stop:
             best = self.tree.best()
             yield self._event(ev.Cancelled, node=best.id if best else None)
         except Exception as error:
@@ -109,116 +115,228 @@ class Search:
             return "budget"
         return "done"
 
-    def _finished(self, reason: str) -> ev.Event:
-        """The end of the run: what every verifier says of the best image, unless it has said so already."""
-        image, scores = self._best_sight
-        unheard = [name for name in self.spec.observers if name not in scores]
-        scores = scores | self._observe([image], unheard)[0]
-        _, node, score = self.tree.improvements[-1]
-        return self._event(ev.Finished, node=node, score=score, scores=scores, reason=reason)
+    def _conclude(self, reason: str) -> Steps[None]:
+        """The end of the run: the judge's choice, if there is one, and what every verifier says of the result."""
+        score, node, sight = self._finalists[0]
+        if self.spec.judge:
+            score, node, sight = yield from self._judge()
+        yield self._event(
+            ev.Finished, node=node, score=score, scores=self._scoring.observed(sight), reason=reason
+        )
 
-    # Primitives
+    def _judge(self) -> Steps[tuple[float, int, Sight]]:
+        self.ledger.reserved = Cost()
+        scores = self._scoring.judged([sight for *_, sight in self._finalists])
+        chosen = max(range(len(scores)), key=lambda i: (scores[i], -i))
+        score, node, sight = self._finalists[chosen]
+        yield self._event(
+            ev.Judged, judge=self.spec.judge, node=node,
+            scores={node: said for (_, node, _), said in zip(self._finalists, scores, strict=True)},
+            images={node: sight.image for _, node, sight in self._finalists},
+        )
+        return score, node, Sight(sight.image, sight.digest, sight.scores | {self.spec.judge: scores[chosen]})
 
-    def start(self) -> Steps[Node]:
-        """The root: the bare prompt."""
-        self._held[0] = _Held(self._call(Cost(), self.generator.start, self.spec.prompt))
-        [root] = yield from self._add([(None, 0, self.spec.seed)], [self._held[0]])
-        return root
+    # What strategies ask
+
+    @property
+    def num_steps(self) -> int:
+        return self.generator.num_steps
+
+    @property
+    def handover_step(self) -> int:
+        """Of a generator that hands over: the number of its coarse scales, where diffusion begins."""
+        return self.generator.handover_step
+
+    @property
+    def best_score(self) -> float | None:
+        """The guide's score of the best finished image so far."""
+        return self.tree.improvements[-1][2] if self.tree.improvements else None
 
     def finished(self, nodes: Sequence[Node]) -> bool:
-        return all(node.step == self.generator.num_steps for node in nodes)
+        return all(node.step == self.num_steps for node in nodes)
 
-    def expand(self, nodes: Sequence[Node], branch: int) -> Steps[list[Node]]:
-        """Grow nodes of one step by `branch` further children each, in one batch; siblings may share a pass.
+    def signature(self, nodes: Sequence[Node]) -> list[list[float]]:
+        """A vector for each node; near vectors look alike."""
+        return self.generator.signature([self._held[node.id].state for node in nodes])
+
+    def random(self, *key: Hashable) -> Random:
+        """A source of chance that the run's seed and the key fix."""
+        return Random(f"{self.spec.seed} {key}")
+
+    # Growing
+
+    def start(self) -> Steps[Node]:
+        """The root: the bare prompt, or the node of an earlier run from which this one goes on."""
+        origin = self.spec.origin
+        self._held[0] = _Held(self._thawed(origin) if origin else self._begun())
+        [root] = yield from self._add([(None, 0, self.spec.seed)], [self._held[0]], origin.step if origin else 0,
+                                      "thaw" if origin else "step")
+        yield from self._show([root])
+        return self.tree.nodes[0]
+
+    def _begun(self) -> Any:
+        return self._calls.one(self.generator.start_cost, self.generator.start, self.spec.prompt)
+
+    def _thawed(self, origin: ev.Origin) -> Any:
+        """The state of the earlier run's node, its path computed again and paid for."""
+        price = sum((self.generator.step_cost(step - 1) for step in origin.path), self.generator.start_cost)
+        return self._calls.one(price, self.generator.thaw, self.spec.prompt, b64decode(origin.state))
+
+    def expand(self, nodes: Sequence[Node], branch: int | Sequence[int]) -> Steps[list[Node]]:
+        """Grow nodes of one step by `branch` further children each, or each by its own number.
 
         Where the generator does not branch a node has one child only: a second would be the same.
         """
         step = nodes[0].step
-        born = [(node, index) for node in nodes for index in self._new_indices(node, branch)]
+        one_child = step not in self.generator.branching_steps
+        born = self._births(nodes, [min(1, b) if one_child else b for b in _each(branch, nodes)])
+        born = [(node, index) for node, index in born if not (one_child and index)]
         if not born:
             return []
         fresh = [(node, index) for node, index in born if not self._is_ahead(node, index)]
-        passes = len({node.id for node, _ in fresh}) if self.generator.siblings_share else len(fresh)
         grown = iter(self._step(
             step, [self._held[node.id].state for node, _ in fresh],
-            [derive_seed(node.seed, index) for node, index in fresh], passes,
+            [derive_seed(node.seed, index) for node, index in fresh], [node.state for node, _ in fresh],
         ))
         held = [
             self._held[node.id].child_0(step + 1) if self._is_ahead(node, index) else _Held(next(grown))
             for node, index in born
         ]
-        self.ledger.charge(Cost(flops_unshared=self._path_flops(0, step + 1) * len(born)))
-        return (yield from self._add([(n, i, derive_seed(n.seed, i)) for n, i in born], held))
+        return (yield from self._add_children(born, held, step + 1, "step"))
 
-    def finish(self, nodes: Sequence[Node]) -> Steps[list[Node]]:
-        """Grow each node to the last step by one child a step; the way there is let go."""
-        while not self.finished(nodes):
+    def renoise(self, nodes: Sequence[Node], step: int, branch: int) -> Steps[list[Node]]:
+        """`branch` children of each node that have been carried back, or handed over, to the noise of `step`."""
+        return (yield from self._varied(nodes, branch, step, "renoise", self.generator.renoise, step))
+
+    def neighbours(self, nodes: Sequence[Node], branch: int, closeness: float) -> Steps[list[Node]]:
+        """`branch` children of each node after the first step, their noise at cosine `closeness` to its first."""
+        def near(states: Sequence[Any], _closeness: float, seeds: Sequence[int]) -> list[Any]:
+            return self.generator.neighbours(states, seeds, closeness)
+
+        return (yield from self._varied(nodes, branch, 1, "neighbour", near, closeness))
+
+    def _varied(
+        self, nodes: Sequence[Node], branch: int, step: int, made: ev.Made, vary: Callable, how: Any
+    ) -> Steps[list[Node]]:
+        """Children at `step` that a generator makes of nodes otherwise than by a step: one pass each."""
+        born = self._births(nodes, _each(branch, nodes))
+        items = [(self._held[node.id].state, derive_seed(node.seed, index)) for node, index in born]
+
+        def varied(batch: Sequence[tuple[Any, int]]) -> list[Any]:
+            return vary([state for state, _ in batch], how, [seed for _, seed in batch])
+
+        generator, before = self.generator, step - 1
+        states = self._calls.batched(
+            generator.step_cost(before), varied, items, generator.max_batch, generator.step_bytes(before)
+        )
+        return (yield from self._add_children(born, [_Held(state) for state in states], step, made))
+
+    def advance(self, nodes: Sequence[Node], step: int) -> Steps[list[Node]]:
+        """Grow nodes of one step by one child a step up to `step`; the way there is let go."""
+        while nodes[0].step < step:
             yield from self._show(nodes)
             parents, nodes = nodes, (yield from self.expand(nodes, 1))
             self._let_go(node.id for node in parents)
         return list(nodes)
 
+    def finish(self, nodes: Sequence[Node]) -> Steps[list[Node]]:
+        """Grow each node to the last step."""
+        return (yield from self.advance(nodes, self.num_steps))
+
+    # Choosing
+
     def score(self, nodes: Sequence[Node], look: ev.Look = "preview") -> Steps[list[Node]]:
         """Let the verifiers judge nodes of one step, each as far ahead as `look` says, unless they have."""
         sight, seen = self._sight(nodes[0].step, look)
-        nodes = [node for node in self._now(nodes) if node.look != seen]
-        if not nodes:
-            return []
+        unseen = [node for node in self._now(nodes) if node.look != seen]
+        if not unseen:
+            return self._now(nodes)
         if sight > nodes[0].step:
-            yield from self._show(nodes)
-        self._see(nodes, sight)
-        sights = {node.id: self._held[node.id].sights[sight] for node in nodes}
-        finished = sight == self.generator.num_steps
+            yield from self._show(unseen)
+        self._see(unseen, sight)
+        sights = {node.id: self._held[node.id].sights[sight] for node in unseen}
+        finished = sight == self.num_steps
         yield self._event(
             ev.Scored, look=seen, finished=finished,
-            scores={id: scores for id, (_, scores) in sights.items()},
-            images={id: image for id, (image, _) in sights.items()},
+            scores={id: sight.scores for id, sight in sights.items()},
+            images={id: sight.image for id, sight in sights.items()},
         )
         if finished:
-            yield from self._improve(self._now(nodes))
+            yield from self._improve(sights)
         return self._now(nodes)
 
     def keep(
-        self, nodes: Sequence[Node], width: int, look: ev.Look = "preview", rule: str = "beam_rank"
+        self, nodes: Sequence[Node], width: int, look: ev.Look = "preview", rule: str = "beam_rank",
+        choose: Callable[[list[Node]], list[Node]] | None = None,
     ) -> Steps[list[Node]]:
-        """Score, rank, keep the `width` best and let the others and all that led here go."""
-        yield from self.score(nodes, look)
+        """Score, rank, keep the `width` best, or those that `choose` picks of the ranked; let all others go."""
+        nodes = yield from self.score(nodes, look)
+        ranked = sorted(nodes, key=_rank)
+        kept = choose(ranked)[:width] if choose else ranked[:width]
+        return (yield from self._prune(ranked, kept, rule, look))
+
+    def resample(self, nodes: Sequence[Node], counts: Sequence[int], rule: str = "resampled") -> Steps[list[Node]]:
+        """Keep the nodes with copies left, in the order given; counts[i] is how many children node i is to have."""
         ranked = sorted(self._now(nodes), key=_rank)
-        kept = ranked[:width]
+        copies = {node.id: count for node, count in zip(nodes, counts, strict=True) if count}
+        kept = [node for node in nodes if node.id in copies]
+        return (yield from self._prune(ranked, kept, rule, ranked[0].look or "preview", copies))
+
+    def drop(self, nodes: Sequence[Node], rule: str) -> Steps[None]:
+        """Prune nodes without keeping any."""
+        if nodes:
+            yield from self._prune(sorted(self._now(nodes), key=_rank), [], rule, nodes[0].look or "preview")
+
+    def _prune(
+        self, ranked: Sequence[Node], kept: Sequence[Node], rule: str, look: ev.Look,
+        copies: Mapping[int, int] | None = None,
+    ) -> Steps[list[Node]]:
+        scores = [node.score for node in kept if node.score is not None]
         yield self._event(
-            ev.Pruned, step=nodes[0].step, ranks={node.id: rank for rank, node in enumerate(ranked)},
-            kept=tuple(node.id for node in kept), rule=rule, cut=kept[-1].score,
-            look=self._sight(nodes[0].step, look)[1],
+            ev.Pruned, step=ranked[0].step, ranks={node.id: rank for rank, node in enumerate(ranked)},
+            kept=tuple(node.id for node in kept), rule=rule, cut=min(scores, default=None),
+            look=self._sight(ranked[0].step, look)[1], copies=dict(copies or {}),
         )
-        passed = {above.id for node in nodes for above in self.tree.path(node.id)[1:-1]}
-        self._let_go(passed | {node.id for node in ranked[width:]})
+        stay = {node.id for node in kept}
+        passed = {above.id for node in ranked for above in self.tree.path(node.id)[1:-1]}
+        self._let_go((passed | {node.id for node in ranked}) - stay)
         return self._now(kept)
 
     # Looking ahead
 
     def _sight(self, step: int, look: ev.Look) -> tuple[int, ev.Seen]:
         """The step whose image `look` shows of a node at `step`, and what that image is."""
-        last = self.generator.num_steps
-        sight = {"preview": step, "rollout": last}.get(look) if isinstance(look, str) else max(step, look)
+        last = self.num_steps
         if step == last:
             return last, "final"
+        sight = {"preview": step, "rollout": last}.get(look) if isinstance(look, str) else max(step, look)
         if sight in (step, last):
             return sight, "preview" if sight == step else "rollout"
         return sight, look
 
     def _see(self, nodes: Sequence[Node], sight: int) -> None:
         """Have every node's image at step `sight` along child 0, and its scores, in memory."""
-        self.ledger.charge(Cost(flops_unshared=self._path_flops(nodes[0].step, sight) * len(nodes)))
+        self.ledger.charge(Cost(flops_unshared=self._flops(nodes[0].step, sight) * len(nodes)))
         unseen = [node for node in nodes if sight not in self._held[node.id].sights]
         if not unseen:
             return
         self._roll(unseen, sight)
-        price = self.generator.decode_cost * len(unseen)
-        images = self._call(price, self.generator.preview, [self._tip(node, sight) for node in unseen])
-        for node, image, scores in zip(unseen, images, self._verify(images), strict=True):
-            self._held[node.id].sights[sight] = (image, scores)
-            if node.step == sight == self.generator.num_steps:
+        keys = [self._key(node, sight) for node in unseen]
+        distinct = {key: self._tip(node, sight) for key, node in zip(keys, unseen, strict=True)}
+        images = dict(zip(distinct, self._decode(list(distinct.values()), sight), strict=True))
+        seen = self._scoring.see([images[key] for key in keys], sight)
+        for node, one in zip(unseen, seen, strict=True):
+            self._held[node.id].sights[sight] = one
+            if node.step == sight == self.num_steps and "neighbours" not in self.generator.abilities:
                 self._held[node.id].state = None   # a finished leaf is its image; a state may be megabytes
+
+    def _decode(self, states: Sequence[Any], sight: int) -> list[ev.Image]:
+        price = self.generator.decode_cost + Cost(images=sight == self.num_steps)
+        return self._preview(price, states)
+
+    def _preview(self, price: Cost, states: Sequence[Any]) -> list[ev.Image]:
+        generator = self.generator
+        return self._calls.batched(price, generator.preview, states, generator.max_batch, generator.decode_bytes)
 
     def _roll(self, nodes: Sequence[Node], to_step: int) -> None:
         """Compute the states along child 0 up to `to_step`, those that inherited some from where they end."""
@@ -226,13 +344,19 @@ class Search:
             behind = [node for node in nodes if node.step + len(self._held[node.id].ahead) == step]
             tips = [self._tip(node, step) for node in behind]
             seeds = [self._seed_ahead(node, step + 1) for node in behind]
-            for node, state in zip(behind, self._step(step, tips, seeds, len(behind)), strict=True):
+            keys = [self._key(node, step) for node in behind]
+            for node, state in zip(behind, self._step(step, tips, seeds, keys), strict=True):
                 self._held[node.id].ahead.append(state)
+        self._weigh()
 
     def _tip(self, node: Node, step: int) -> Any:
         """The state at `step` along child 0 of the node."""
         held = self._held[node.id]
         return held.state if step == node.step else held.ahead[step - node.step - 1]
+
+    def _key(self, node: Node, step: int) -> Hashable:
+        """Equal for equal states at `step` along child 0."""
+        return node.state if step == node.step else self._frozen(self._tip(node, step))
 
     def _seed_ahead(self, node: Node, step: int) -> int:
         seed = node.seed
@@ -240,88 +364,103 @@ class Search:
             seed = derive_seed(seed, 0)
         return seed
 
-    # Verifiers and pictures
+    def _is_ahead(self, node: Node, index: int) -> bool:
+        return index == 0 and bool(self._held[node.id].ahead)
 
-    def _verify(self, images: Sequence[ev.Image]) -> list[dict[str, float]]:
-        """The guide's score of every image, and the observers' where there is a display."""
-        guide = self.spec.verifier
-        scores = self._score(guide, self.verifiers[guide].cost, images)
-        seen = self._observe(images, self.spec.observers if self.display else ())
-        return [{guide: score} | others for score, others in zip(scores, seen, strict=True)]
-
-    def _observe(self, images: Sequence[ev.Image], observers: Sequence[str]) -> list[dict[str, float]]:
-        columns = {
-            name: self._score(name, self.verifiers[name].cost.for_display(), images) for name in observers
-        }
-        return [{name: column[i] for name, column in columns.items()} for i in range(len(images))]
-
-    def _score(self, name: str, price: Cost, images: Sequence[ev.Image]) -> list[float]:
-        scores = self._call(price * len(images), self.verifiers[name].score, self.spec.prompt, images)
-        scores = [float(score) for score in scores]
-        if len(scores) != len(images) or not all(map(math.isfinite, scores)):
-            raise BeamscopeError(f"verifier {name} gave {scores} for {len(images)} images: one finite number each")
-        return scores
+    # Showing
 
     def _show(self, nodes: Sequence[Node]) -> Steps[None]:
         """Decode nodes only to be looked at, where there is a display. No strategy depends on it."""
         bare = [node for node in self._now(nodes) if node.step and not node.has_preview]
         if bare and self.display:
-            price = self.generator.decode_cost.for_display() * len(bare)
-            images = self._call(price, self.generator.preview, [self._held[node.id].state for node in bare])
+            price = self.generator.decode_cost.for_display()
+            images = self._preview(price, [self._held[node.id].state for node in bare])
             yield self._event(ev.Previewed, images={n.id: image for n, image in zip(bare, images, strict=True)})
 
-    def _improve(self, nodes: Sequence[Node]) -> Steps[None]:
+    def _improve(self, sights: Mapping[int, Sight]) -> Steps[None]:
         """Elitism: the result is the best finished image so far, wherever it was seen."""
-        best = min(nodes, key=_rank)
-        if not self.tree.improvements or best.score > self.tree.improvements[-1][2]:
-            self._best_sight = self._held[best.id].sights[self.generator.num_steps]
-            yield self._event(ev.Improved, node=best.id, score=best.score)
+        best = self.best_score
+        known = {sight.digest for *_, sight in self._finalists}
+        for node, sight in sights.items():
+            if sight.digest not in known:   # the same picture may be found again, by the node that inherits it
+                self._finalists.append((sight.scores[self.spec.verifier], node, sight))
+                known.add(sight.digest)
+        self._finalists.sort(key=lambda finalist: (-finalist[0], finalist[1]))
+        del self._finalists[self.spec.finalists if self.spec.judge else 1:]
+        score, node, _ = self._finalists[0]
+        if best is None or score > best:
+            yield self._event(ev.Improved, node=node, score=score)
 
-    # The one door to the models, and to the tree
+    # The models, and the tree
 
-    def _step(self, step: int, states: Sequence[Any], seeds: Sequence[int], passes: int) -> list[Any]:
-        """One decision for every state. A pass counts once a candidate, its FLOPs once a forward pass."""
-        if not states:
-            return []
+    def _step(self, step: int, states: Sequence[Any], seeds: Sequence[int], keys: Sequence[Hashable]) -> list[Any]:
+        """One decision for every state. NFE and tokens count once a candidate, FLOPs once a forward pass.
+
+        Where the pass comes before the draw, states with equal keys share one.
+        """
+        shares = step in self.generator.sharing_steps
+        groups = _groups(keys if shares else range(len(states)))
         one = self.generator.step_cost(step)
-        per_candidate = Cost(nfe=one.nfe, tokens=one.tokens)
-        shared = Cost(flops_generator=one.flops_generator)
-        return self._call(per_candidate * len(states) + shared * passes, self.generator.step, states, seeds)
+        draw, forward = Cost(nfe=one.nfe, tokens=one.tokens), Cost(flops_generator=one.flops_generator)
+        grown: list[Any] = [None] * len(states)
+        for batch in self._calls.split(groups, self.generator.max_batch, self.generator.step_bytes(step)):
+            rows = [row for group in batch for row in group]
+            shared = [states[group[0]] for group in batch for _ in group]   # one object where states are equal
+            price = draw * len(rows) + forward * len(batch)
+            made = self._calls.one(price, self.generator.step, shared, [seeds[row] for row in rows])
+            for row, state in zip(rows, made, strict=True):
+                grown[row] = state
+        return grown
 
-    def _call(self, price: Cost, model: Callable, *args: Any) -> Any:
-        if self.cancelled():
-            raise _Stop
-        self.ledger.charge(price)
-        began = perf_counter()
-        try:
-            return model(*args)
-        finally:
-            self.ledger.clock(perf_counter() - began)
-
-    def _path_flops(self, start: int, stop: int) -> float:
+    def _flops(self, start: int, stop: int) -> float:
         return sum(self.generator.step_cost(step).flops_generator for step in range(start, stop))
 
-    def _new_indices(self, node: Node, branch: int) -> range:
-        born = len(self.tree.children(node.id))
-        return range(born, born + branch if node.step in self.generator.branching_steps else 1)
+    def _births(self, nodes: Sequence[Node], branch: Sequence[int]) -> list[tuple[Node, int]]:
+        """(parent, index) of further children; a node that is given twice has the second lot after the first."""
+        born = {node.id: len(self.tree.children(node.id)) for node in nodes}
+        births = []
+        for node, count in zip(nodes, branch, strict=True):
+            births += [(node, index) for index in range(born[node.id], born[node.id] + count)]
+            born[node.id] += count
+        return births
 
-    def _is_ahead(self, node: Node, index: int) -> bool:
-        return index == 0 and bool(self._held[node.id].ahead)
+    def _add_children(
+        self, born: Sequence[tuple[Node, int]], held: Sequence[_Held], step: int, made: ev.Made
+    ) -> Steps[list[Node]]:
+        children = yield from self._add([(n, i, derive_seed(n.seed, i)) for n, i in born], held, step, made)
+        return children
 
-    def _add(self, births: Sequence[tuple[Node | None, int, int]], held: Sequence[_Held]) -> Steps[list[Node]]:
-        """Put new nodes, given as (parent, index, seed), into the tree."""
-        first, step = len(self.tree.nodes), births[0][0].step + 1 if births[0][0] else 0
-        flops = self._path_flops(0, step)
+    def _add(
+        self, births: Sequence[tuple[Node | None, int, int]], held: Sequence[_Held], step: int, made: ev.Made
+    ) -> Steps[list[Node]]:
+        """Put new nodes at `step`, given as (parent, index, seed), into the tree."""
+        first = len(self.tree.nodes)
+        own = self.generator.step_cost(step - 1).flops_generator if step else 0.0
         nodes = tuple(
-            ev.NewNode(id, parent.id if parent else None, step, index, seed, self._frozen(one.state), flops)
+            ev.NewNode(
+                id, parent.id if parent else None, step, index, seed, self._frozen(one.state),
+                parent.flops + own if parent else self._root_flops(), made,
+            )
             for id, (parent, index, seed), one in zip(range(first, SEEDS), births, held, strict=False)
         )
+        self.ledger.charge(Cost(flops_unshared=sum(node.flops for node in nodes)))
         self._held |= {node.id: one for node, one in zip(nodes, held, strict=True)}
+        self._weigh()
         yield self._event(ev.Expanded, step=step, nodes=nodes)
         return self._now(nodes)
 
+    def _root_flops(self) -> float:
+        path = self.spec.origin.path if self.spec.origin else ()
+        steps = (self.generator.step_cost(step - 1).flops_generator for step in path)
+        return self.generator.start_cost.flops_generator + sum(steps)
+
     def _frozen(self, state: Any) -> str:
         return b64encode(self.generator.freeze(state)).decode()
+
+    def _weigh(self) -> None:
+        """Tell what the live states hold."""
+        states = [state for held in self._held.values() for state in (held.state, *held.ahead) if state is not None]
+        self._calls.live_bytes = self.generator.held_bytes(states)
 
     def _now(self, nodes: Iterable[Node | ev.NewNode]) -> list[Node]:
         """The nodes as the tree knows them now."""
@@ -333,14 +472,26 @@ class Search:
 
     def _event(self, kind: type[ev.Event], **fields: Any) -> ev.Event:
         """The next event, carrying what was spent since the last one, folded into the tree."""
-        event = kind(seq=self._next_seq, seconds=perf_counter() - self._began, cost=self.ledger.report(), **fields)
+        event = kind(seq=self._next_seq, seconds=self._calls.seconds, cost=self.ledger.report(), **fields)
         self._next_seq += 1
         self.tree = self.tree.apply(event)
         return event
 
 
+def _each(branch: int | Sequence[int], nodes: Sequence[Node]) -> list[int]:
+    return [branch] * len(nodes) if isinstance(branch, int) else list(branch)
+
+
+def _groups(keys: Iterable[Hashable]) -> list[list[int]]:
+    """The positions of equal keys, in the order in which each key first comes."""
+    groups: dict[Hashable, list[int]] = {}
+    for position, key in enumerate(keys):
+        groups.setdefault(key, []).append(position)
+    return list(groups.values())
+
+
 def _rank(node: Node) -> tuple[float, int]:
-    return -node.score, node.id
+    return math.inf if node.score is None else -node.score, node.id
 
 
 def _one_line(error: Exception) -> str:
@@ -348,17 +499,24 @@ def _one_line(error: Exception) -> str:
     return text if isinstance(error, BeamscopeError) else f"{type(error).__name__}: {text}"
 
 
-def check_spec(spec: ev.RunSpec) -> None:
-    """Raises BadRequest when the prompt, the seed or the budget is impossible."""
+def check_spec(spec: ev.RunSpec, num_steps: int | None = None) -> None:
+    """Raises BadRequest when the prompt, the seed, a budget, the finalists or the origin is impossible."""
     if not spec.prompt.strip():
         raise BadRequest("the prompt is empty: say what the picture should show")
     if not isinstance(spec.seed, int) or not 0 <= spec.seed < SEEDS:
         raise BadRequest(f"seed {spec.seed!r} is impossible: it is a whole number from 0 to {SEEDS - 1}")
-    if spec.budget_flops is not None and not 0 < spec.budget_flops < math.inf:
-        raise BadRequest(f"a budget of {spec.budget_flops / 1e9:g} GFLOP is impossible: it is a positive number")
+    for currency, limit in spec.budget.limits.items():
+        if not 0 < limit < math.inf:
+            raise BadRequest(f"a budget of {amount(currency, limit)} is impossible: it is a positive number")
+    if spec.judge and not 1 <= spec.finalists <= MAX_FINALISTS:
+        raise BadRequest(f"{spec.finalists} finalists are impossible: a judge is shown 1 to {MAX_FINALISTS}")
+    if spec.origin:
+        _check_origin(spec, num_steps)
 
 
-def _check_loaded(spec: ev.RunSpec, verifiers: Mapping[str, Any]) -> None:
-    missing = {spec.verifier, *spec.observers} - set(verifiers)
-    if missing:
-        raise BadRequest(f"verifier {', '.join(sorted(missing))} is not loaded: loaded are {', '.join(verifiers)}")
+def _check_origin(spec: ev.RunSpec, num_steps: int | None) -> None:
+    require_continues(spec.strategy)
+    if num_steps is not None and spec.origin.step >= num_steps:
+        raise BadRequest(
+            f"node {spec.origin.node} is finished and cannot be continued: choose a node above it in the tree"
+        )

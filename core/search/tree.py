@@ -13,10 +13,19 @@ from typing import Any, Literal
 from core.search import events as ev
 from core.search.budget import Cost
 
+# What decides where it is not the rank alone, by rule, for people to read.
+RULES = {
+    "resampled": "Resampling by weight drew no copy of it.",
+    "cluster": "Another candidate stands for those that look like it.",
+    "diverse": "Its ancestor already had as many survivors as it may, or one that looks like it was kept.",
+    "below_threshold": "Every candidate here stayed below the threshold: the search went back.",
+    "not_needed": "The search was over before its turn came.",
+}
+
 
 @dataclass(frozen=True)
 class Node:
-    """A state in the tree, with all that was found out about it. Fields up to `flops` as in NewNode."""
+    """A state in the tree, with all that was found out about it. Fields up to `made` as in NewNode."""
 
     id: int
     parent: int | None
@@ -25,6 +34,7 @@ class Node:
     seed: int
     state: str
     flops: float
+    made: ev.Made = "step"
     score: float | None = None               # the guide's, higher is better
     scores: Mapping[str, float] = field(default_factory=dict)
     look: ev.Seen | None = None              # what the verifier saw when it gave the score
@@ -34,6 +44,7 @@ class Node:
     keeps: int | None = None
     cut: float | None = None                 # score of the last one kept
     rule: str | None = None
+    copies: int = 1                          # children it is to have, where resampling decides that
     choice: int | None = None                # seq of the Pruned event; equal for candidates ranked together
     has_preview: bool = False                # decoded as it stands
     has_look: bool = False                   # decoded some steps ahead
@@ -52,6 +63,7 @@ class Tree:
     spent: Cost = Cost()
     seconds: float = 0.0                                      # of the last event
     improvements: tuple[tuple[float, int, float], ...] = ()   # (total FLOPs spent, node, score)
+    judged: ev.Judged | None = None
     end: ev.Finished | ev.Cancelled | ev.Failed | None = None
 
     @classmethod
@@ -64,8 +76,25 @@ class Tree:
         return _APPLY[type(event)](tree, event)
 
     def best(self) -> Node | None:
-        """The node whose finished image is the best so far; its score is `improvements[-1]`'s."""
+        """The node whose finished image is the result so far: the guide's best, in the end the judge's choice."""
+        if self.judged:
+            return self.nodes[self.judged.node]
         return self.nodes[self.improvements[-1][1]] if self.improvements else None
+
+    def best_score(self) -> float | None:
+        """The guide's score of that image."""
+        if isinstance(self.end, ev.Finished):
+            return self.end.score
+        return self.improvements[-1][2] if self.improvements else None
+
+    def regret(self) -> float | None:
+        """Pruning regret of a run that went on from a node: its result's score minus that of the earlier run's result.
+
+        Both by this run's guide; positive means that pruning the node was a loss. None without a result on both sides.
+        """
+        origin = self.spec.origin if self.spec else None
+        before = origin.winner.get(self.spec.verifier) if origin else None
+        return None if before is None or self.best_score() is None else self.best_score() - before
 
     def path(self, id: int) -> list[Node]:
         """From the root to the node, both included."""
@@ -96,13 +125,25 @@ class Tree:
             return self._why_unranked(node)
         ranked = f"ranked {node.rank + 1} of {node.of} at {self.label(node.step)}, {node.keeps} kept"
         if node.status != "pruned":
-            return f"Kept: {ranked}. Score {node.score:.3f}."
+            return f"Kept: {ranked}.{self._scored(node)}{self._copied(node)}"
+        if node.cut is None or node.score is None or node.score >= node.cut:
+            return f"Pruned: {ranked}.{self._scored(node)} {RULES.get(node.rule, f'The rule was {node.rule}.')}"
         short = f"Score {node.score:.3f}, cut {node.cut:.3f}, short by {node.cut - node.score:.3f}."
+        if node.rule in RULES:
+            return f"Pruned: {ranked}. {short} {RULES[node.rule]}"
         return f"Pruned: {ranked}. {short} It would have survived with {' or '.join(self._rescues(node))}."
+
+    def _scored(self, node: Node) -> str:
+        return "" if node.score is None else f" Score {node.score:.3f}."
+
+    def _copied(self, node: Node) -> str:
+        return f" Resampling drew it {node.copies} times." if node.copies > 1 else ""
 
     def _why_unranked(self, node: Node) -> str:
         children = self.children(node.id)
         if node.parent is None:
+            if node.made == "thaw":
+                return f"Node {self.spec.origin.node} of run {self.spec.origin.run}, from which this run goes on."
             return "The prompt, where every candidate begins."
         if children:
             return f"Not ranked itself. What grew from it: {self.why(children[0].id)}"
@@ -129,7 +170,8 @@ class Tree:
 
     def _lane(self, id: int) -> Iterator[Node]:
         """The unranked nodes above that lead to this one only: they share its fate."""
-        node = self.nodes[self.nodes[id].parent]
+        above = self.nodes[id].parent
+        node = self.nodes[0 if above is None else above]
         while node.parent is not None and node.rank is None and len(self.children(node.id)) == 1:
             yield node
             node = self.nodes[node.parent]
@@ -171,8 +213,14 @@ def _pruned(tree: Tree, event: ev.Pruned) -> Tree:
     for id, rank in event.ranks.items():
         status = kept.get(id, "pruned")
         changes |= {above.id: {"status": "pruned" if status == "pruned" else "kept"} for above in tree._lane(id)}
-        changes[id] = {"rank": rank, "status": status, **choice}
+        changes[id] = {"rank": rank, "status": status, "copies": event.copies.get(id, 1), **choice}
     return tree._changed(changes)
+
+
+def _judged(tree: Tree, event: ev.Judged) -> Tree:
+    heard = {id: {**tree.nodes[id].scores, event.judge: score} for id, score in event.scores.items()}
+    changed = tree._changed({id: {"scores": scores, "has_final": True} for id, scores in heard.items()})
+    return replace(changed, judged=event)
 
 
 def _improved(tree: Tree, event: ev.Improved) -> Tree:
@@ -185,6 +233,6 @@ def _ended(tree: Tree, event: Any) -> Tree:
 
 _APPLY: dict[type[ev.Event], Callable[[Tree, Any], Tree]] = {
     ev.Started: _started, ev.Expanded: _expanded, ev.Previewed: _previewed, ev.Scored: _scored,
-    ev.Pruned: _pruned, ev.Improved: _improved,
+    ev.Pruned: _pruned, ev.Improved: _improved, ev.Judged: _judged,
     ev.Finished: _ended, ev.Cancelled: _ended, ev.Failed: _ended,
 }

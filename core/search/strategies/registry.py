@@ -1,26 +1,51 @@
-"""The strategies by name, and the checks that need no model."""
+"""The strategies by name, ours and those of other packages, and the checks that need no model."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 from core.search.errors import BadRequest, UnsupportedStrategy
+from core.search.plugins import load_plugins
 from core.search.schema import Param, checked_look, params_of
 from core.search.strategies.beam_search import beam_search
 from core.search.strategies.greedy_tokens import greedy_tokens
 from core.search.strategies.random_search import random_search
 
-MAX_CANDIDATES = 256   # at one step, so that a batch fits into memory
+MAX_CANDIDATES = 256   # that the dials of a strategy may multiply to
+
+
+@dataclass(frozen=True)
+class Ability:
+    """Something that not every generator can do, in the words of a refusal."""
+
+    use: str       # what a strategy does with it
+    lack: str      # how a generator is without it
+    having: str    # generators that have it
+
+
+ABILITIES = {
+    "branches": Ability("chooses between candidates at every step", "branches only at the first",
+                        "one that draws at every step, such as emoji-ar or emoji-flow-sde"),
+    "signature": Ability("tells candidates apart by their signatures", "gives none", "emoji-ar"),
+    "renoise": Ability("carries images back to an earlier noise level", "has no noise levels",
+                       "a diffusion model, such as emoji-flow"),
+    "neighbours": Ability("varies the first noise of an image", "does not start from noise",
+                          "a diffusion model, such as emoji-flow"),
+    "handover": Ability("hands coarse scales over to a diffusion model", "is one model from end to end",
+                        "emoji-ar-flow"),
+}
 
 
 @dataclass(frozen=True)
 class Strategy:
-    run: Callable[..., Any]      # run(search, **params) yields events
-    dials: tuple[str, ...]       # parameters that size it to a budget, the first one first
-    branches: bool               # lets a node have several children after the first step
+    run: Callable[..., Any]                # run(search, **params) yields events
+    dials: tuple[str, ...] = ()            # parameters that size it to a budget, the first one first
+    needs: frozenset[str] = frozenset()    # of ABILITIES
+    from_prompt: bool = False              # has to begin at the bare prompt: cannot go on from a node
+    adaptive: bool = False                 # what it costs depends on what the verifier says
 
     @property
     def name(self) -> str:
@@ -35,14 +60,27 @@ class Strategy:
         return params_of(self.run)
 
 
-STRATEGIES: dict[str, Strategy] = {
-    strategy.name: strategy
-    for strategy in (
-        Strategy(random_search, dials=("n",), branches=False),
-        Strategy(greedy_tokens, dials=("branch",), branches=True),
-        Strategy(beam_search, dials=("width", "branch"), branches=True),
-    )
-}
+BRANCHES = frozenset({"branches"})
+OURS = (
+    Strategy(random_search, dials=("n",)),
+    Strategy(greedy_tokens, dials=("branch",), needs=BRANCHES),
+    Strategy(beam_search, dials=("width", "branch"), needs=BRANCHES),
+)
+
+
+def _as_strategy(plugin: Any) -> Strategy:
+    """A plug-in is a Strategy, or a function that branches at every step."""
+    strategy = plugin if isinstance(plugin, Strategy) else Strategy(plugin, needs=BRANCHES)
+    if not strategy.run.__doc__:
+        raise TypeError(f"strategy {strategy.name} needs a docstring: its first line is shown to people")
+    unknown = strategy.needs - set(ABILITIES) or set(strategy.dials) - {param.name for param in strategy.params}
+    if unknown:
+        raise TypeError(f"strategy {strategy.name} names {', '.join(sorted(unknown))}, which there is not")
+    return strategy
+
+
+STRATEGIES: dict[str, Strategy] = {strategy.name: strategy for strategy in OURS}
+STRATEGIES |= load_plugins("strategies", _as_strategy, taken=STRATEGIES)
 
 
 def get_strategy(name: str) -> Strategy:
@@ -58,31 +96,39 @@ def checked_params(name: str, params: Mapping[str, Any], num_steps: int | None =
         if given not in known:
             raise BadRequest(f"{name} takes no {given}: it takes {', '.join(known)}")
     full = {key: param.checked(params.get(key, param.default)) for key, param in known.items()}
-    if "look" in full:
-        checked_look(full["look"], num_steps)
-    _check_candidates(full)
+    for key, param in known.items():
+        if param.is_look:
+            checked_look(full[key], num_steps)
+    _check_candidates(name, full)
     return full
 
 
-def _check_candidates(params: Mapping[str, Any]) -> None:
-    sizes = {key: value for key, value in params.items() if isinstance(value, int) and key != "look"}
+def _check_candidates(name: str, params: Mapping[str, Any]) -> None:
+    sizes = {dial: params[dial] for dial in get_strategy(name).dials}
     count = math.prod(sizes.values())
     if count > MAX_CANDIDATES:
-        product = " x ".join(f"{key} {value}" for key, value in sizes.items())
+        product = " x ".join(f"{dial} {value}" for dial, value in sizes.items())
         raise BadRequest(f"{product} makes {count} candidates a step: at most {MAX_CANDIDATES} are allowed")
 
 
-def unsupported(name: str, generator: str, branches: bool) -> str | None:
-    """Why the strategy cannot run on a generator of which a seed matters after the first step or not, or None."""
-    if branches or not get_strategy(name).branches:
+def unsupported(name: str, generator: str, abilities: Set[str]) -> str | None:
+    """Why the strategy cannot run on a generator of these abilities, in a sentence for people; None if it can."""
+    missing = sorted(get_strategy(name).needs - abilities)
+    if not missing:
         return None
-    return (
-        f"{name} chooses between candidates at every step, but {generator} branches only at the first: "
-        f"use random_search, or a generator that draws at every step, such as emoji-ar or emoji-flow-sde"
-    )
+    ability = ABILITIES[missing[0]]
+    return f"{name} {ability.use}, but {generator} {ability.lack}: use random_search, or {ability.having}"
 
 
-def require_branches(name: str, generator: str, branches: bool) -> None:
-    reason = unsupported(name, generator, branches)
+def require_abilities(name: str, generator: str, abilities: Set[str]) -> None:
+    """Raises UnsupportedStrategy with that sentence."""
+    reason = unsupported(name, generator, abilities)
     if reason:
         raise UnsupportedStrategy(reason)
+
+
+def require_continues(name: str) -> None:
+    """Raises UnsupportedStrategy if the strategy cannot go on from a node of an earlier run."""
+    if get_strategy(name).from_prompt:
+        able = ", ".join(other for other, strategy in STRATEGIES.items() if not strategy.from_prompt)
+        raise UnsupportedStrategy(f"{name} begins with the bare prompt and cannot go on from a node: use {able}")
