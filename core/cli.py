@@ -1,4 +1,4 @@
-"""The command line: search, compare, replay, models. Results on stdout, progress and complaints on stderr.
+"""The command line: search, compare, resume, replay, runs, models, bench. Results on stdout, progress on stderr.
 
 Exit code 0; 2 with one line for a request that cannot be met; 1 when a model or the disk failed; 130 on Ctrl-C, the
 run kept.
@@ -10,30 +10,31 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from core.compare import race
 from core.generators.registry import GENERATORS
-from core.registry import Entry, readiness
-from core.report import GIGA, choices, ending, export, in_words, summary
-from core.request import Prepared, check, prepare, prepare_pair
-from core.runs import RunStore, RunWriter
-from core.search.errors import BadRequest, BeamscopeError
+from core.reference import markdown, reference
+from core.registry import readiness
+from core.report import choices, ending, export, in_words, summary
+from core.request import check, prepare, prepare_pair
+from core.resume import resumed
+from core.running import perform
+from core.runs import RunStore
+from core.search.budget import Budget
+from core.search.errors import BadRequest, BeamscopeError, DiskFull
 from core.search.events import Cancelled, Failed, RunSpec
-from core.search.search import Search
-from core.search.strategies.registry import STRATEGIES, unsupported
+from core.search.guide import Guide
+from core.search.schema import parse_value
+from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
 from core.verifiers.registry import VERIFIERS
 
 FAILED, BAD_REQUEST, INTERRUPTED = 1, 2, 130
-BAR = 24   # characters
+MEBI = 2**20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except BeamscopeError as error:
         _complain(str(error))
-        return BAD_REQUEST
+        return FAILED if isinstance(error, DiskFull) else BAD_REQUEST
     except BrokenPipeError:   # `| head` has seen enough; the interpreter must not find the rest when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -68,33 +69,62 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     search = commands.add_parser("search", help="search for the best image of a prompt")
     search.set_defaults(command=_search)
-    _add_request(search)
+    _add_prompt(search)
+    _add_search(search)
     compare = commands.add_parser("compare", help="a search beside best of n of a diffusion model, at equal FLOPs")
     compare.set_defaults(command=_compare)
     compare.add_argument("--baseline", default="emoji-flow", help="generator of the best of n (%(default)s)")
-    _add_request(compare)
+    _add_prompt(compare)
+    _add_search(compare)
+    resume = commands.add_parser("resume", help="go on from any node of a stored run, a pruned one above all")
+    resume.set_defaults(command=_resume)
+    resume.add_argument("run", metavar="RUN")
+    resume.add_argument("node", metavar="NODE", type=int)
+    _add_search(resume)
     replay = commands.add_parser("replay", help="a run from its log")
     replay.set_defaults(command=_replay)
     replay.add_argument("run", metavar="RUN")
+    runs = commands.add_parser("runs", help="the stored runs; which of them never make room for new ones")
+    runs.set_defaults(command=_runs)
+    runs.add_argument("--pin", metavar="RUN", action="append", default=[])
+    runs.add_argument("--unpin", metavar="RUN", action="append", default=[])
     models = commands.add_parser("models", help="generators, verifiers, strategies, and which are ready")
     models.set_defaults(command=_models)
-    for command in (search, compare, replay, models):
+    models.add_argument("--markdown", action="store_true", help="the reference of all of them, nothing loaded")
+    bench = commands.add_parser("bench", help="measure the search engine")
+    bench.set_defaults(command=_bench)
+    bench.add_argument("what", choices=["engine"])
+    bench.add_argument("--quick", action="store_true", help="a minute instead of a quarter of an hour, nothing written")
+    bench.add_argument("--only", metavar="PART", help="one part of it")
+    for command in (search, compare, resume, replay, runs, models, bench):
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return parser
 
 
-def _add_request(parser: argparse.ArgumentParser) -> None:
+def _add_prompt(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", metavar="PROMPT")
     parser.add_argument("--generator", default=next(iter(GENERATORS)), help=f"{', '.join(GENERATORS)} (%(default)s)")
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strategy", default="beam_search", help=f"{', '.join(STRATEGIES)} (%(default)s)")
-    parser.add_argument("--verifier", default=next(iter(VERIFIERS)), help=f"{', '.join(VERIFIERS)} (%(default)s)")
+    parser.add_argument("--verifier", help=f"the guide: {', '.join(VERIFIERS)}, or several as rank:a+b or zscore:a+b "
+                        f"({next(iter(VERIFIERS))}, or that of the run gone on from)")
+    parser.add_argument("--judge", help="a verifier that only chooses among the guide's finalists")
+    parser.add_argument("--finalists", type=int, default=4, help="images that the judge is shown (%(default)s)")
     parser.add_argument("--observers", default="all",
                         help="verifiers that only look on: names with commas, all or none (%(default)s)")
     for name, help_text in _flags().items():
-        parser.add_argument(f"--{name}", type=_look if name == "look" else int, help=help_text)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--budget", type=float, metavar="GFLOP", help="what is not given is sized to it")
+        parser.add_argument(_flag(name), dest=name, type=parse_value, default=argparse.SUPPRESS, help=help_text)
+    parser.add_argument("--seed", type=int, help="(0, or that of the node gone on from)")
+    parser.add_argument("--budget", type=Budget.parse, default=Budget(), metavar="AMOUNT",
+                        help="what is not given is sized to it: 250 (GFLOP), 1365nfe, 10s or 64images")
+    parser.add_argument("--memory", type=int, metavar="MIB", help="weights, states and batches stay within it")
     parser.add_argument("--out", type=Path, metavar="DIR", help="also write best.png, run.json and previews there")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _flags() -> dict[str, str]:
@@ -102,26 +132,31 @@ def _flags() -> dict[str, str]:
     flags: dict[str, list[str]] = {}
     for strategy in STRATEGIES.values():
         for param in strategy.params:
-            allowed = f"{param.range.low} to {param.range.high}" if param.range else "preview, rollout or a scale"
-            flags.setdefault(param.name, []).append(f"{strategy.name}: {allowed} ({param.default})")
-    return {name: "; ".join(uses) for name, uses in flags.items()}
+            default = "off" if param.default is None else param.default
+            flags.setdefault(param.name, []).append(f"{strategy.name}: {param.allowed} ({default})")
+    return {name: "; ".join(uses).replace("%", "%%") for name, uses in flags.items()}
 
 
-def _look(text: str) -> str | int:
-    return int(text) if text.removeprefix("-").isdecimal() else text
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    """The parameters that were typed."""
+    return {name: getattr(args, name) for name in _flags() if hasattr(args, name)}
 
 
 def _spec(args: argparse.Namespace) -> RunSpec:
     """The request as it was typed: only parameters that were given, observers that are ready."""
-    given = {name: getattr(args, name) for name in _flags() if getattr(args, name) is not None}
     spec = RunSpec(
-        prompt=args.prompt, generator=args.generator, strategy=args.strategy, params=given, verifier=args.verifier,
-        seed=args.seed, budget_flops=None if args.budget is None else args.budget * GIGA,
-    )
+        prompt=args.prompt, generator=args.generator, strategy=args.strategy, params=_given(args),
+        verifier=args.verifier or next(iter(VERIFIERS)), seed=args.seed or 0,
+    ).with_budget(args.budget)
+    return _checked(spec, args)
+
+
+def _checked(spec: RunSpec, args: argparse.Namespace) -> RunSpec:
+    spec = replace(spec, judge=args.judge, finalists=args.finalists)
     check(spec)
     if args.out:
         _make_folder(args.out)
-    return spec
+    return _observed(spec, args.observers)
 
 
 def _make_folder(folder: Path) -> None:
@@ -133,10 +168,11 @@ def _make_folder(folder: Path) -> None:
 
 def _observed(spec: RunSpec, asked: str) -> RunSpec:
     """The spec with its observers: those asked for, or all others that load."""
+    guides = Guide.parse(spec.verifier).members
     if asked in ("all", "none"):
-        names = [name for name in VERIFIERS if asked == "all" and name != spec.verifier and _ready(name)]
+        names = [name for name in VERIFIERS if asked == "all" and name not in guides and _ready(name)]
     else:
-        names = [name for name in dict.fromkeys(asked.split(",")) if name != spec.verifier]
+        names = [name for name in dict.fromkeys(asked.split(",")) if name not in guides]
     return replace(spec, observers=tuple(names))
 
 
@@ -150,9 +186,20 @@ def _ready(verifier: str) -> bool:
 # Commands
 
 def _search(args: argparse.Namespace) -> int:
-    store, lanes = RunStore(), [prepare(_observed(_spec(args), args.observers))]
+    return _run(_spec(args), args)
+
+
+def _resume(args: argparse.Namespace) -> int:
+    spec = resumed(
+        RunStore(), args.run, args.node, args.strategy, _given(args), args.budget, args.verifier, args.seed
+    )
+    return _run(_checked(spec, args), args)
+
+
+def _run(spec: RunSpec, args: argparse.Namespace) -> int:
+    store, lanes = RunStore(), [prepare(spec)]
     _note_unknown(lanes[0].spec)
-    [(run, tree)] = _perform(store, lanes)
+    [(run, tree)] = perform(store, lanes, _memory(args))
     image = export(store, run, tree, args.out) if args.out else _image(store, run, tree)
     if args.json:
         _print_json(summary(tree, run, image))
@@ -161,10 +208,14 @@ def _search(args: argparse.Namespace) -> int:
     return _exit_code([tree])
 
 
+def _memory(args: argparse.Namespace) -> int | None:
+    return None if args.memory is None else args.memory * MEBI
+
+
 def _compare(args: argparse.Namespace) -> int:
-    store, lanes = RunStore(), prepare_pair(_observed(_spec(args), args.observers), args.baseline)
+    store, lanes = RunStore(), prepare_pair(_spec(args), args.baseline)
     _note_unknown(lanes[0].spec)
-    names, results = ("ar", "diffusion"), _perform(store, lanes)
+    names, results = ("ar", "diffusion"), perform(store, lanes, _memory(args))
     images = [
         export(store, run, tree, args.out / name) if args.out else _image(store, run, tree)
         for name, (run, tree) in zip(names, results, strict=True)
@@ -172,11 +223,27 @@ def _compare(args: argparse.Namespace) -> int:
     if args.json:
         sides = {name: summary(tree, run, image)
                  for name, (run, tree), image in zip(names, results, images, strict=True)}
-        _print_json({"prompt": args.prompt, "verifier": args.verifier, "seed": args.seed, **sides})
+        spec = lanes[0].spec
+        _print_json({"prompt": spec.prompt, "verifier": spec.verifier, "seed": spec.seed, **sides})
     else:
         for (run, tree), image in zip(results, images, strict=True):
             _print_lines([*in_words(tree, run, image), ""])
     return _exit_code([tree for _, tree in results])
+
+
+def _runs(args: argparse.Namespace) -> int:
+    store = RunStore()
+    for pinned, runs in ((True, args.pin), (False, args.unpin)):
+        for run in runs:
+            store.pin(run, pinned)
+    infos = store.list()
+    if args.json:
+        _print_json({"folder": str(store.root), "runs": [vars(info) for info in infos]})
+        return 0
+    for info in infos:
+        print(f"{info.run}  {info.status:<11} {'pinned' if info.pinned else '':<6} {info.bytes / MEBI:6.1f} MiB  "
+              f"{info.title}")
+    return 0
 
 
 def _replay(args: argparse.Namespace) -> int:
@@ -195,94 +262,38 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _models(args: argparse.Namespace) -> int:
-    strategies = {
-        name: {"description": strategy.description, "params": {p.name: p.default for p in strategy.params},
-               "not_for": [g for g, entry in GENERATORS.items() if unsupported(name, g, entry.branches)]}
-        for name, strategy in STRATEGIES.items()
-    }
-    table = {"generators": _readiness(GENERATORS), "verifiers": _readiness(VERIFIERS), "strategies": strategies}
+    if args.markdown:
+        print(markdown(reference(load=False)), end="")
+        return 0
+    table = reference(load=True)
     if args.json:
         _print_json(table)
         return 0
     for kind, rows in table.items():
-        _print_lines([kind, *(f"  {name:<16} {_model_line(row)}" for name, row in rows.items())])
+        _print_lines([kind, *(f"  {name:<22} {_model_line(row)}" for name, row in rows.items())])
     return 0
-
-
-def _readiness(entries: dict[str, Entry]) -> dict[str, dict[str, Any]]:
-    reasons = {name: readiness(entry) for name, entry in entries.items()}
-    return {
-        name: {"description": entry.description, "ready": reasons[name] is None, "reason": reasons[name]}
-        for name, entry in entries.items()
-    }
 
 
 def _model_line(row: dict[str, Any]) -> str:
     if "params" in row:
         refused = f"; not for {', '.join(row['not_for'])}" if row["not_for"] else ""
-        return f"{row['description']} [{', '.join(f'{k} {v}' for k, v in row['params'].items())}{refused}]"
+        defaults = ", ".join(f"{name} {param['default']}" for name, param in row["params"].items())
+        return f"{row['description']} [{defaults}{refused}]"
     return f"{row['description']}: {'ready' if row['ready'] else 'not ready: ' + row['reason']}"
 
 
-# Running
+def _bench(args: argparse.Namespace) -> int:
+    from core.evaluation import engine
 
-def _perform(store: RunStore, lanes: Sequence[Prepared]) -> list[tuple[str, Tree]]:
-    """Run all lanes to their ends and into the store; (run id, tree) of each. Ctrl-C ends them early."""
-    progress = _Progress(sum(lane.cost.flops for lane in lanes))
-    with ExitStack() as stack:
-        stop = stack.enter_context(_interruptible())
-        searches = [Search(lane.generator, lane.verifiers, lane.spec, stop.is_set) for lane in lanes]
-        writers = [stack.enter_context(writer) for writer in _writers(store, lanes)]
-        for lane, event in race(*(search.run() for search in searches)):
-            writers[lane].append(event)
-            progress.show([search.tree for search in searches])
-    progress.close()
-    return [(writer.run, search.tree) for writer, search in zip(writers, searches, strict=True)]
+    found = engine.bench(only=args.only, quick=args.quick)
+    if args.json:
+        _print_json(found)
+    else:
+        print(engine.markdown(found), end="")
+    return 0
 
 
-def _writers(store: RunStore, lanes: Sequence[Prepared]) -> list[RunWriter]:
-    """In the order of the lanes; the first run names the second as the one beside it."""
-    others = [store.create(lane.spec) for lane in lanes[1:]]
-    return [store.create(lanes[0].spec, beside=others[0].run if others else None), *others]
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; a second one interrupts at once."""
-    stop = threading.Event()
-
-    def on_interrupt(*_: object) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-class _Progress:
-    """A bar on stderr: redrawn on a terminal, a line for every tenth elsewhere."""
-
-    def __init__(self, flops: float):
-        self.flops, self.live, self.drawn = max(flops, 1.0), sys.stderr.isatty(), -1
-
-    def show(self, trees: Sequence[Tree]) -> None:
-        spent = sum(tree.spent.flops for tree in trees)
-        share = min(1.0, spent / self.flops)
-        if not self.live and int(share * 10) == self.drawn:
-            return
-        self.drawn = int(share * 10)
-        bar = "#" * round(share * BAR)
-        best = " | ".join(f"best {tree.improvements[-1][2]:.3f}" for tree in trees if tree.improvements)
-        line = f"[{bar:<{BAR}}] {share:4.0%}  {spent / GIGA:.1f} of {self.flops / GIGA:.1f} GFLOP  {best}"
-        print(f"\r{line}\033[K" if self.live else line, end="" if self.live else "\n", file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        if self.live:
-            print(file=sys.stderr)
-
+# What is printed
 
 def _image(store: RunStore, run: str, tree: Tree) -> Path | None:
     best = tree.best()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from core.search.budget import Budget
 from core.search.events import Event, RunSpec
 
 
 def rival(spec: RunSpec, flops: float, generator: str) -> RunSpec:
     """Best of n on another generator, n still to be fitted to `flops`; the rest as in `spec`."""
-    return replace(spec, generator=generator, strategy="random_search", params={}, budget_flops=flops)
+    best_of_n = replace(spec, generator=generator, strategy="random_search", params={}, origin=None)
+    return best_of_n.with_budget(Budget(flops=flops))
 
 
 def race(*lanes: Iterator[Event]) -> Iterator[tuple[int, Event]]:

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from core.runs import RunStore
+from core.search.budget import GIGA
 from core.search.events import Event, Failed, Finished, Pruned
 from core.search.tree import Tree
-
-GIGA = 1e9
 
 
 def summary(tree: Tree, run: str, image: Path | None) -> dict[str, Any]:
@@ -25,6 +24,7 @@ def summary(tree: Tree, run: str, image: Path | None) -> dict[str, Any]:
         "run": run, "prompt": spec.prompt, "strategy": spec.strategy, "verifier": spec.verifier, "seed": spec.seed,
         "best": _best(tree, image),
         "cost": {**vars(tree.spent), "flops": tree.spent.flops},
+        "resumed": spec.origin and {"run": spec.origin.run, "node": spec.origin.node, "regret": tree.regret()},
         "nodes": len(tree.nodes), "pruned": len(_pruned(tree)), "scales": tree.num_steps,
     }
 
@@ -51,12 +51,28 @@ def in_words(tree: Tree, run: str, image: Path | None) -> Iterator[str]:
         scores = " · ".join(f"{name} {score:.3f}" for name, score in best["scores"].items())   # the guide's first
         yield f"best   node {best['node']}, {scores}"
         yield f"image  {best['image']}"
+    if spec.origin:
+        yield f"regret {_regret(tree)}"
     yield (
         f"cost   {cost.flops / GIGA:.2f} GFLOP (generator {cost.flops_generator / GIGA:.2f}, "
         f"decoder {cost.flops_decoder / GIGA:.2f}, verifier {cost.flops_verifier / GIGA:.2f}), {cost.nfe} NFE, "
-        f"{cost.tokens} tokens, {cost.decodes} decodes, {cost.verifier_calls} verifier calls, {tree.seconds:.1f} s"
+        f"{cost.tokens} tokens, {cost.decodes} decodes, {cost.verifier_calls} verifier calls, "
+        f"{cost.cache_hits} scores found again, {tree.seconds:.1f} s, {cost.peak_bytes / 2**20:.0f} MiB"
+    )
+    yield (
+        f"shared {cost.flops_generator / GIGA:.2f} GFLOP in the generator where every candidate from the bare prompt "
+        f"would have been {cost.flops_unshared / GIGA:.2f}"
     )
     yield f"tree   {len(tree.nodes)} nodes, {len(_pruned(tree))} pruned, {tree.num_steps} scales"
+
+
+def _regret(tree: Tree) -> str:
+    """What came of going on from a node, against what the earlier run came to."""
+    origin, regret = tree.spec.origin, tree.regret()
+    begun = f"from node {origin.node} of run {origin.run}"
+    if regret is None:
+        return f"unknown, {begun}: {tree.spec.verifier} scored no result there or none here"
+    return f"{regret:+.3f} {begun}: {tree.best_score():.3f} against {origin.winner[tree.spec.verifier]:.3f} there"
 
 
 def choices(tree: Tree, events: Iterable[Event]) -> Iterator[str]:
@@ -64,10 +80,12 @@ def choices(tree: Tree, events: Iterable[Event]) -> Iterator[str]:
     for event in events:
         if isinstance(event, Pruned):
             lost = len(event.ranks) - len(event.kept)
-            best = tree.nodes[event.kept[0]].score
+            scores = [tree.nodes[id].score for id in event.ranks if tree.nodes[id].score is not None]
+            best = f"best {max(scores):.3f}" if scores else "not scored"
+            cut = "" if event.cut is None else f", cut {event.cut:.3f}"
             yield (
                 f"{tree.label(event.step):>8}: {len(event.ranks)} candidates, {len(event.kept)} kept, {lost} pruned "
-                f"({event.rule} by {event.look}: best {best:.3f}, cut {event.cut:.3f})"
+                f"({event.rule} by {event.look}: {best}{cut})"
             )
 
 

@@ -15,9 +15,12 @@ from core.registry import pick
 from core.search.budget import Cost
 from core.search.errors import BadRequest, PromptOutOfWorld
 from core.search.events import RunSpec
+from core.search.guide import Guide
+from core.search.scoring import named
 from core.search.search import check_spec
-from core.search.sizing import estimate, fit
-from core.search.strategies.registry import checked_params, require_branches
+from core.search.sizing import Speeds, estimate, fit
+from core.search.strategies.registry import checked_params, require_abilities
+from core.speed import speeds
 from core.verifiers.registry import VERIFIERS, load_verifier
 
 QUOTED = 80   # characters of a prompt in a sentence
@@ -30,7 +33,7 @@ class Prepared:
     spec: RunSpec
     generator: Any
     verifiers: Mapping[str, Any]
-    cost: Cost
+    cost: Cost     # the most that it will spend, seconds included where they can be told
 
 
 def check(spec: RunSpec) -> None:
@@ -38,10 +41,10 @@ def check(spec: RunSpec) -> None:
     PromptOutOfWorld. `spec.params` holds only what was asked for."""
     check_spec(spec)
     generator = pick("generator", GENERATORS, spec.generator)
-    for name in (spec.verifier, *spec.observers):
+    for name in named(spec):
         pick("verifier", VERIFIERS, name)
     checked_params(spec.strategy, spec.params)
-    require_branches(spec.strategy, spec.generator, generator.branches)
+    require_abilities(spec.strategy, spec.generator, generator.abilities)
     if spec.generator.startswith("emoji-"):
         _check_words(spec.prompt)
 
@@ -59,9 +62,15 @@ def prepare(spec: RunSpec) -> Prepared:
     """Check, load and size a request. Raises as `check`, `fit` and the loaders do."""
     check(spec)
     generator = load_generator(spec.generator)
-    verifiers = {name: load_verifier(name) for name in (spec.verifier, *spec.observers)}
-    spec = fit(spec, generator, verifiers)
-    return Prepared(spec, generator, verifiers, estimate(spec, generator, verifiers))
+    verifiers = {name: load_verifier(name) for name in named(spec)}
+    found = _speeds(spec, generator, verifiers)
+    spec = fit(spec, generator, verifiers, found)
+    return Prepared(spec, generator, verifiers, estimate(spec, generator, verifiers, speeds=found))
+
+
+def _speeds(spec: RunSpec, generator: Any, verifiers: Mapping[str, Any]) -> Speeds | None:
+    guides = {name: verifiers[name] for name in Guide.parse(spec.verifier).members}
+    return speeds(generator, guides, spec.prompt)
 
 
 def prepare_pair(spec: RunSpec, baseline: str) -> tuple[Prepared, Prepared]:

@@ -37,7 +37,8 @@ every_case = pytest.mark.parametrize(("strategy", "params"), CASES, ids=lambda v
 
 
 def spec_of(strategy, params, **fields):
-    return RunSpec("digits", "toy", strategy, params, "closeness", **{"observers": ("brightness",), "seed": 7} | fields)
+    usual = {"verifier": "closeness", "observers": ("brightness",), "seed": 7}
+    return RunSpec("digits", "toy", strategy, params, **usual | fields)
 
 
 def verifiers():

@@ -44,17 +44,6 @@ class Param:
         number = f"a {'whole ' * self.whole}number from {self.range.low:g} to {self.range.high:g}"
         return f"{number}, or off" if self.optional else number
 
-    def parse(self, text: str) -> Any:
-        """What was typed as a value of this parameter, not yet checked."""
-        if self.optional and text in ("off", "none"):
-            return None
-        for read in (int, float):
-            try:
-                return read(text)
-            except ValueError:
-                continue
-        return text
-
     def checked(self, value: Any) -> Any:
         """The value itself. Raises BadRequest when it is not allowed."""
         if self.is_look:
@@ -71,6 +60,16 @@ class Param:
         kinds = int if self.whole else (int, float)
         number = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
         return number and self.range.low <= value <= self.range.high
+
+
+def parse_value(text: str) -> Any:
+    """What was typed for some parameter, not yet checked: a number, None for off, else the words themselves."""
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return None if text == "off" else text
 
 
 def checked_look(value: Any, num_steps: int | None = None) -> Any:

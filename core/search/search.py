@@ -15,7 +15,7 @@ import logging
 import math
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from random import Random
 from typing import Any, TypeVar
@@ -109,11 +109,23 @@ class Search:
     def _until_budget(self, steps: Steps) -> Steps[str]:
         try:
             yield from steps
-        except BudgetExhausted:
+        except BudgetExhausted as end:
             if self.tree.best() is None:
-                raise
+                yield from self._hurry(end)
             return "budget"
         return "done"
+
+    def _hurry(self, end: BudgetExhausted) -> Steps[None]:
+        """Finish the best prefix of a run that time has overtaken: how long calls take is not known before them.
+
+        Costs are, so where another budget ended the run there is nothing to return, and `end` goes on.
+        """
+        front = [self.tree.nodes[id] for id, held in self._held.items() if held.state is not None]
+        if not front or self._calls.seconds < (self.spec.budget_seconds or math.inf):
+            raise end
+        self.ledger.budget = replace(self.ledger.budget, seconds=None)
+        best = min(front, key=lambda node: (-node.step, *_rank(node)))
+        yield from self.score((yield from self.finish([best])))
 
     def _conclude(self, reason: str) -> Steps[None]:
         """The end of the run: the judge's choice, if there is one, and what every verifier says of the result."""

@@ -60,6 +60,10 @@ class Strategy:
         return params_of(self.run)
 
 
+RESERVED = {
+    "prompt", "run", "node", "generator", "strategy", "verifier", "judge", "finalists", "observers", "baseline", "seed",
+    "budget", "memory", "out", "json", "help", "command",
+}   # options of the command line
 BRANCHES = frozenset({"branches"})
 OURS = (
     Strategy(random_search, dials=("n",)),
@@ -73,6 +77,9 @@ def _as_strategy(plugin: Any) -> Strategy:
     strategy = plugin if isinstance(plugin, Strategy) else Strategy(plugin, needs=BRANCHES)
     if not strategy.run.__doc__:
         raise TypeError(f"strategy {strategy.name} needs a docstring: its first line is shown to people")
+    reserved = RESERVED & {param.name for param in strategy.params}
+    if reserved:
+        raise TypeError(f"parameter {', '.join(sorted(reserved))} of strategy {strategy.name} is the name of an option")
     unknown = strategy.needs - set(ABILITIES) or set(strategy.dials) - {param.name for param in strategy.params}
     if unknown:
         raise TypeError(f"strategy {strategy.name} names {', '.join(sorted(unknown))}, which there is not")

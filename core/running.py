@@ -1,0 +1,79 @@
+"""Searches side by side from their first event to their ends, into the store, with a bar on stderr."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from core.compare import race
+from core.request import Prepared
+from core.runs import RunStore
+from core.runs_writer import RunWriter
+from core.search.budget import GIGA
+from core.search.search import Search
+from core.search.tree import Tree
+
+BAR = 24   # characters
+
+
+def perform(store: RunStore, lanes: Sequence[Prepared], memory_limit: int | None = None) -> list[tuple[str, Tree]]:
+    """Run all lanes to their ends and into the store; (run id, tree) of each. Ctrl-C ends them early."""
+    progress = _Progress(sum(lane.cost.flops for lane in lanes))
+    with ExitStack() as stack:
+        stop = stack.enter_context(_interruptible())
+        searches = [
+            Search(lane.generator, lane.verifiers, lane.spec, stop.is_set, memory_limit=memory_limit) for lane in lanes
+        ]
+        writers = [stack.enter_context(writer) for writer in _writers(store, lanes)]
+        for lane, event in race(*(search.run() for search in searches)):
+            writers[lane].append(event)
+            progress.show([search.tree for search in searches])
+    progress.close()
+    return [(writer.run, search.tree) for writer, search in zip(writers, searches, strict=True)]
+
+
+def _writers(store: RunStore, lanes: Sequence[Prepared]) -> list[RunWriter]:
+    """In the order of the lanes; the first run names the second as the one beside it."""
+    others = [store.create(lane.spec) for lane in lanes[1:]]
+    return [store.create(lanes[0].spec, beside=others[0].run if others else None), *others]
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; a second one interrupts at once."""
+    stop = threading.Event()
+
+    def on_interrupt(*_: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Progress:
+    """A bar on stderr: redrawn on a terminal, a line for every tenth elsewhere."""
+
+    def __init__(self, flops: float):
+        self.flops, self.live, self.drawn = max(flops, 1.0), sys.stderr.isatty(), -1
+
+    def show(self, trees: Sequence[Tree]) -> None:
+        spent = sum(tree.spent.flops for tree in trees)
+        share = min(1.0, spent / self.flops)
+        if not self.live and int(share * 10) == self.drawn:
+            return
+        self.drawn = int(share * 10)
+        bar = "#" * round(share * BAR)
+        best = " | ".join(f"best {tree.best_score():.3f}" for tree in trees if tree.best())
+        line = f"[{bar:<{BAR}}] {share:4.0%}  {spent / GIGA:.1f} of {self.flops / GIGA:.1f} GFLOP  {best}"
+        print(f"\r{line}\033[K" if self.live else line, end="" if self.live else "\n", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self.live:
+            print(file=sys.stderr)
