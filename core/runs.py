@@ -3,6 +3,7 @@
 An event that was appended survives the death of the process: its pictures are written first, then one line, which is
 synced. A torn last line was never acknowledged and is ignored. The log's writer holds a lock on it as long as it
 lives, so a run without an end and without a writer is known to be interrupted. Several processes may share a store.
+Runs that were not used for long make room for new ones, pinned runs never.
 It knows nothing of models and does not draw.
 """
 
@@ -12,28 +13,35 @@ import json
 import os
 import re
 import secrets
-import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from core import runs_prune
+from core.runs_prune import PINNED, has_writer, size_of, touch
+from core.runs_writer import LOG, META, RunWriter, best_name, full_disk_told
 from core.search import events as ev
 from core.search.errors import BadRequest
 
-try:
-    import fcntl
-except ImportError:   # not on Windows: there a writer counts as gone after a minute of silence
-    fcntl = None
-
 RUN_ID = re.compile(r"[a-z0-9-]{8,40}")
-SILENCE = 60.0        # seconds
-TAIL = 4096           # bytes; a last event is shorter
+TAIL = 4096           # bytes; most last events are shorter
+CAP_MB = 2048         # MB of 2**20 bytes: some thousands of runs of the embedded models
 
 
 def default_root() -> Path:
     return Path(os.environ.get("BEAMSCOPE_RUNS") or Path.home() / ".cache" / "beamscope" / "runs")
+
+
+def default_cap() -> float:
+    """In bytes. Raises BadRequest when BEAMSCOPE_RUNS_MB says none."""
+    text = os.environ.get("BEAMSCOPE_RUNS_MB") or str(CAP_MB)
+    with suppress(ValueError):
+        if float(text) >= 0:
+            return float(text) * 2**20
+    raise BadRequest(f"BEAMSCOPE_RUNS_MB is {text!r}: it is a number of megabytes, 0 or more, or inf to keep all runs")
 
 
 @dataclass(frozen=True)
@@ -42,73 +50,72 @@ class RunInfo:
     created: str           # ISO 8601, UTC
     title: str
     beside: str | None     # the run it is compared with
+    parent: str | None     # the run whose node it goes on from
     status: str            # running, interrupted, finished, cancelled or failed
-
-
-class RunWriter:
-    """Appends one run's events. Close it, or leave its `with` block, when the run is over."""
-
-    def __init__(self, folder: Path):
-        self.run, self._folder = folder.name, folder
-        (folder / "previews").mkdir()
-        self._log = open(folder / "events.jsonl", "ab")   # noqa: SIM115  open as long as the run
-        if fcntl:
-            fcntl.flock(self._log, fcntl.LOCK_EX)
-        self._finished: dict[int, ev.Image] = {}   # of the last Scored event that has finished images
-
-    def append(self, event: ev.Event) -> None:
-        """Keep an event for good: once this returns, it is there."""
-        data = event.to_json()
-        if isinstance(event, ev.WithImages):
-            for node, image in event.images.items():
-                (self._folder / data["images"][str(node)]).write_bytes(_jpeg(image))
-        if isinstance(event, ev.Scored) and event.finished:
-            self._finished = event.images
-        if isinstance(event, ev.Improved):
-            (self._folder / _best_name(event.node)).write_bytes(_png(self._finished[event.node]))
-        self._log.write(json.dumps(data, allow_nan=False).encode() + b"\n")
-        self._log.flush()
-        os.fsync(self._log.fileno())
-
-    def close(self) -> None:
-        self._log.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    pinned: bool           # never makes room
+    bytes: int             # on disk
 
 
 class RunStore:
     """The runs under one folder. Every id and kind is checked before a path is made of it.
 
-    Methods that take a run raise BadRequest when there is no such run.
+    Methods that take a run raise BadRequest when there is no such run, or no longer.
+    cap_bytes: runs that were not used for longest are dropped when a run is created and all take more than this;
+    None is what BEAMSCOPE_RUNS_MB says. read_only: nothing in the folder is ever changed.
     """
 
-    def __init__(self, root: Path | None = None):
-        self.root = Path(root) if root else default_root()
+    def __init__(self, root: Path | None = None, cap_bytes: float | None = None, read_only: bool = False):
+        self.root, self.read_only = Path(root) if root else default_root(), read_only
+        self.cap_bytes = default_cap() if cap_bytes is None else cap_bytes
 
-    def create(self, spec: ev.RunSpec, beside: str | None = None) -> RunWriter:
-        """A new, empty run. `beside` names the run it is compared with. Raises BadRequest if none can be kept."""
+    def create(self, spec: ev.RunSpec, beside: str | None = None, parent: str | None = None) -> RunWriter:
+        """A new, empty run. `beside` names the run it is compared with, `parent` the one that it goes on from
+        (by default the one that its spec names).
+
+        Raises BadRequest if none can be kept here, DiskFull if there is no room for it.
+        """
+        self._check_writable()
+        now = datetime.now(UTC)
+        folder = self.root / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            with full_disk_told(folder, "nothing of it was begun"):
+                self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadRequest(
                 f"cannot keep runs in {self.root}: {error.strerror}; set BEAMSCOPE_RUNS to another folder"
             ) from error
-        folder = self.root / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
-        folder.mkdir()
-        writer = RunWriter(folder)
-        created = datetime.now(UTC).isoformat(timespec="milliseconds")
-        meta = {"created": created, "title": spec.prompt, "beside": beside}
-        draft = folder / "meta.part"
-        draft.write_text(json.dumps(meta))
-        draft.replace(folder / "meta.json")   # a run without this file does not exist
-        return writer
+        parent = parent or (spec.origin.run if spec.origin else None)
+        self.prune(keep={beside, parent})
+        created = now.isoformat(timespec="milliseconds")
+        return RunWriter(folder, {"created": created, "title": spec.prompt, "beside": beside, "parent": parent})
+
+    def prune(self, keep: Collection[str | None] = ()) -> list[str]:
+        """Drop the runs that were not used for longest until the rest fits under the cap; the runs dropped.
+
+        Never a pinned run, one that is being written or one of `keep`; runs that are compared stay or go together.
+        """
+        if self.read_only or not self.root.is_dir():
+            return []
+        with runs_prune.alone(self.root):
+            dropped = runs_prune.prune(self.root, self._runs(), self.cap_bytes, keep)
+        runs_prune.sweep(self.root)
+        return dropped
+
+    def pin(self, run: str, pinned: bool = True) -> None:
+        """Keep a run, and the one it is compared with, whatever the cap; or no longer."""
+        self._check_writable()
+        with self._opened(run) as folder, runs_prune.alone(self.root), full_disk_told(folder, "it is not pinned"):
+            if pinned:
+                (folder / PINNED).touch()
+            else:
+                (folder / PINNED).unlink(missing_ok=True)
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise BadRequest(f"the runs in {self.root} are only read; set BEAMSCOPE_RUNS to a folder for new ones")
 
     def has(self, run: Any) -> bool:
-        return isinstance(run, str) and bool(RUN_ID.fullmatch(run)) and (self.root / run / "meta.json").is_file()
+        return isinstance(run, str) and bool(RUN_ID.fullmatch(run)) and (self.root / run / META).is_file()
 
     def folder(self, run: str) -> Path:
         if not self.has(run):
@@ -116,14 +123,20 @@ class RunStore:
         return self.root / run
 
     def meta(self, run: str) -> dict[str, Any]:
-        return json.loads((self.folder(run) / "meta.json").read_text())
+        """What is known of a run without its log: created, title, beside, parent."""
+        with self._opened(run, use=False) as folder:
+            text = (folder / META).read_bytes()
+        try:
+            return {"created": "", "title": "", "beside": None, "parent": None, **json.loads(text)}
+        except (ValueError, TypeError) as error:
+            raise BadRequest(f"{META} of run {run} is damaged: {error}") from error
 
     def load(self, run: str) -> list[ev.Event]:
         return self.read(run, 0)[0]
 
     def read(self, run: str, offset: int) -> tuple[list[ev.Event], int]:
         """The events from a byte offset of the log on, and the offset to go on from."""
-        with open(self.folder(run) / "events.jsonl", "rb") as log:
+        with self._opened(run) as folder, open(folder / LOG, "rb") as log:
             log.seek(offset)
             whole, newline, _torn = log.read().rpartition(b"\n")
         try:
@@ -134,24 +147,47 @@ class RunStore:
 
     def image(self, run: str, node: int, kind: ev.ImageKind) -> bytes:
         """One JPEG. Raises FileNotFoundError if the node was never shown so."""
-        return (self.folder(run) / ev.image_ref(*_checked(node, kind))).read_bytes()
+        name = ev.image_ref(*_checked(node, kind))
+        with self._opened(run) as folder:
+            return (folder / name).read_bytes()
 
     def best_image(self, run: str, node: int) -> Path:
-        """The lossless PNG of a node that an Improved event names."""
-        return self.folder(run) / _best_name(_checked(node, "final")[0])
+        """The lossless PNG of a node that an Improved or Judged event names."""
+        with self._opened(run) as folder:
+            return folder / best_name(_checked(node, "final")[0])
 
     def status(self, run: str) -> str:
-        log = self.folder(run) / "events.jsonl"
-        writing = _has_writer(log)   # asked before the log is read: what is over now is complete in it
-        return _last_kind(log) or ("running" if writing else "interrupted")
+        with self._opened(run, use=False) as folder:
+            writing = has_writer(folder / LOG)   # asked before the log is read: what is over now is complete in it
+            return _last_kind(folder / LOG) or ("running" if writing else "interrupted")
 
     def info(self, run: str) -> RunInfo:
-        return RunInfo(run=run, status=self.status(run), **self.meta(run))
+        status, meta, folder = self.status(run), self.meta(run), self.folder(run)
+        known = {key: meta[key] for key in ("created", "title", "beside", "parent")}
+        return RunInfo(run=run, status=status, pinned=(folder / PINNED).exists(), bytes=size_of(folder), **known)
 
     def list(self) -> list[RunInfo]:
         """All runs, the newest first."""
-        names = [path.name for path in self.root.iterdir()] if self.root.is_dir() else []
-        return sorted(map(self.info, filter(self.has, names)), key=lambda info: info.created, reverse=True)
+        infos = []
+        for run in self._runs():
+            with suppress(BadRequest, FileNotFoundError):   # it was dropped this moment, or lacks a file
+                infos.append(self.info(run))
+        return sorted(infos, key=lambda info: info.created, reverse=True)
+
+    def _runs(self) -> list[str]:
+        return sorted(filter(self.has, os.listdir(self.root))) if self.root.is_dir() else []
+
+    @contextmanager
+    def _opened(self, run: str, use: bool = True) -> Iterator[Path]:
+        """The folder of a run that is there as long as the block lasts; `use` notes that somebody wanted it."""
+        folder = self.folder(run)
+        if use and not self.read_only:
+            touch(folder)
+        try:
+            yield folder
+        except FileNotFoundError:
+            self.folder(run)   # raises BadRequest if the run was dropped this moment
+            raise
 
 
 def _checked(node: Any, kind: Any) -> tuple[int, ev.ImageKind]:
@@ -161,48 +197,24 @@ def _checked(node: Any, kind: Any) -> tuple[int, ev.ImageKind]:
     return node, kind
 
 
-def _best_name(node: int) -> str:
-    return f"previews/{node}-best.png"
-
-
 def _last_kind(log: Path) -> str | None:
     """The kind of the event that ended the run, if one did."""
-    with open(log, "rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL))
-        whole, _newline, _torn = file.read().rpartition(b"\n")
-    line = whole.rpartition(b"\n")[2]
     kinds = {kind.kind for kind in ev.TERMINAL}
     try:
-        event = json.loads(line)
-    except ValueError:   # no line yet, or the end of a long one
+        event = json.loads(_last_line(log))
+    except ValueError:   # no line yet
         return None
     kind = event.get("kind") if isinstance(event, dict) else None
     return kind if kind in kinds else None
 
 
-def _has_writer(log: Path) -> bool:
-    if not fcntl:
-        return time.time() - log.stat().st_mtime < SILENCE
+def _last_line(log: Path) -> bytes:
+    """The last line that is whole, read from the end."""
     with open(log, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-def _jpeg(image: ev.Image) -> bytes:
-    return _encoded(image, format="JPEG", quality=90, subsampling=0)   # full colour: the pictures are small
-
-
-def _png(image: ev.Image) -> bytes:
-    return _encoded(image, format="PNG")
-
-
-def _encoded(image: ev.Image, **how: Any) -> bytes:
-    import numpy as np
-    from PIL import Image
-
-    data = BytesIO()
-    Image.fromarray(np.asarray(image, np.uint8)).save(data, **how)
-    return data.getvalue()
+        size, tail = file.seek(0, os.SEEK_END), TAIL
+        while True:
+            file.seek(max(0, size - tail))
+            before, _newline, line = file.read().rpartition(b"\n")[0].rpartition(b"\n")
+            if before or tail >= size:
+                return line
+            tail *= 2

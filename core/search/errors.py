@@ -36,3 +36,9 @@ class PromptOutOfWorld(BeamscopeError):
     """The embedded world knows no word of the prompt."""
 
     code = "prompt_out_of_world"
+
+
+class DiskFull(BeamscopeError):
+    """There is no space left to keep a run. What was kept before is whole."""
+
+    code = "disk_full"
