@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from core.search.resampling import ess, softmax, ssp, systematic, zscores
+from core.search.resampling import draw_copies, ess, softmax, spread, ssp, systematic, zscores
 
 WEIGHTS = [
     [1.0],
@@ -107,6 +107,8 @@ def test_the_same_generator_gives_the_same_copies():
     weights = WEIGHTS[-1]
     assert ssp(weights, 20, Random(3)) == ssp(weights, 20, Random(3))
     assert len({tuple(ssp(weights, 20, Random(seed))) for seed in range(5)}) > 1
+    assert draw_copies(weights, 20, Random(3), "ssp") == ssp(weights, 20, Random(3))
+    assert draw_copies(weights, 20, Random(3), "systematic") == systematic(weights, 20, Random(3).random())
 
 
 def test_impossible_particles_are_not_copied_unless_all_are():
@@ -132,3 +134,4 @@ def test_zscores_do_not_depend_on_the_scale():
     assert zscores([100 * score - 7 for score in scores]) == pytest.approx(zscores(scores))
     assert sum(zscores(scores)) == pytest.approx(0) and sum(z * z for z in zscores(scores)) == pytest.approx(4)
     assert zscores([0.1] * 3) == [0, 0, 0] and zscores([2.0]) == [0]
+    assert spread([1.0, 3.0]) == 1 and spread([0.1] * 3) == spread([2.0]) == 0

@@ -12,15 +12,21 @@ from fractions import Fraction
 from itertools import accumulate, pairwise
 from random import Random
 from statistics import fmean
+from typing import Literal
+
+Resampler = Literal["systematic", "ssp"]
+
+
+def spread(values: Sequence[float]) -> float:
+    """The standard deviation; 0 if all are equal."""
+    mean = fmean(values)
+    return math.sqrt(fmean((value - mean) ** 2 for value in values)) if min(values) < max(values) else 0.0
 
 
 def zscores(values: Sequence[float]) -> list[float]:
     """How many standard deviations each value is above the mean; zeros if all are equal."""
-    if min(values) == max(values):
-        return [0.0] * len(values)
-    mean = fmean(values)
-    spread = math.sqrt(fmean((value - mean) ** 2 for value in values))
-    return [(value - mean) / spread for value in values]
+    mean, unit = fmean(values), spread(values)
+    return [(value - mean) / unit if unit else 0.0 for value in values]
 
 
 def softmax(log_weights: Sequence[float]) -> list[float]:
@@ -36,6 +42,11 @@ def softmax(log_weights: Sequence[float]) -> list[float]:
 def ess(weights: Sequence[float]) -> float:
     """Effective sample size of weights that sum to 1: how many equal ones would vary as little."""
     return 1 / math.fsum(weight**2 for weight in weights)
+
+
+def draw_copies(weights: Sequence[float], count: int, rng: Random, resampler: Resampler) -> list[int]:
+    """Copies by the resampler of that name."""
+    return ssp(weights, count, rng) if resampler == "ssp" else systematic(weights, count, rng.random())
 
 
 def systematic(weights: Sequence[float], count: int, u: float) -> list[int]:
