@@ -86,10 +86,10 @@ class Budget:
     @classmethod
     def parse(cls, text: str) -> Budget:
         """A budget as people write it: "250" or "250gflop", "1365nfe", "10s", "64images". Raises BadRequest."""
-        number, suffix = re.fullmatch(r"\s*([\d.]*)\s*(.*?)\s*", text.lower(), re.DOTALL).groups()
+        number, suffix = re.fullmatch(r"\s*([\d.]*)\s*(.*?)\s*", text.lower(), re.ASCII | re.DOTALL).groups()
         wanted = (suffix or "gflop").rstrip("s")   # "images" as "image"
         found = [name for name, unit in UNITS.items() if unit.suffix.lower().rstrip("s") == wanted]
-        value = float(number) if re.fullmatch(r"\d+\.?\d*|\.\d+", number) else 0.0
+        value = float(number) if re.fullmatch(r"\d+\.?\d*|\.\d+", number, re.ASCII) else 0.0
         if not found or not 0 < value < math.inf:
             raise BadRequest(
                 f"a budget of {text!r} is impossible: write a positive number of GFLOP (250), forward passes "

@@ -120,10 +120,12 @@ class Search:
 
         Costs are, so where another budget ended the run there is nothing to return, and `end` goes on.
         """
-        front = [self.tree.nodes[id] for id, held in self._held.items() if held.state is not None]
-        if not front or self._calls.seconds < (self.spec.budget_seconds or math.inf):
+        if self._calls.seconds < (self.spec.budget_seconds or math.inf):
             raise end
         self.ledger.budget = replace(self.ledger.budget, seconds=None)
+        if not self.tree.nodes:
+            yield from self.start()
+        front = [self.tree.nodes[id] for id, held in self._held.items() if held.state is not None]
         best = min(front, key=lambda node: (-node.step, *_rank(node)))
         yield from self.score((yield from self.finish([best])))
 
