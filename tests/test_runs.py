@@ -1,4 +1,4 @@
-"""The run store: what was acknowledged is there, whatever happened to the process that wrote it."""
+"""The run store: what was acknowledged is there. Killed writers, full disks and the cap have tests of their own."""
 
 import io
 import subprocess
@@ -19,19 +19,21 @@ from tests.toy import ToyGenerator
 
 ROOT = Path(__file__).parents[1]
 WRITE = """
-import sys, time
+import sys
 from core.runs import RunStore
 from core.search.search import Search
 from tests.test_search import spec_of, verifiers
 from tests.toy import ToyGenerator
 
-spec = spec_of("beam_search", {"look": "rollout"})
-with RunStore(sys.argv[1]).create(spec) as writer:
+store, spec = RunStore(sys.argv[1], cap_bytes=0), spec_of("beam_search", {"look": "rollout"})
+with store.create(spec) as writer:
+    store.pin(writer.run)
     print(writer.run, flush=True)
+    sys.stdin.readline()
     for event in Search(ToyGenerator(), verifiers(), spec).run():
         writer.append(event)
-        print(event.seq, flush=True)
-        time.sleep(float(sys.argv[2]))
+        store.prune()
+store.create(spec).close()   # not pinned: it makes room for the next
 """
 
 
@@ -45,9 +47,9 @@ def stored(root, strategy="beam_search", beside=None, **params):
     return store, writer.run, events
 
 
-def child(root, script=WRITE, pause=0.0):
-    """Another process that searches and stores; it prints its run, then every event it acknowledged."""
-    command = [sys.executable, "-c", script, str(root), str(pause)]
+def child(root):
+    """Another process that stores a pinned run, and prunes after every event; it waits for a line to begin."""
+    command = [sys.executable, "-c", WRITE, str(root)]
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -81,33 +83,6 @@ def test_the_best_image_is_kept_without_loss(tmp_path):
               for node, image in event.images.items()}
     best = [event.node for event in events if isinstance(event, Improved)][-1]
     assert (np.asarray(Image.open(store.best_image(run, best))) == finals[best]).all()
-
-
-@pytest.mark.parametrize("pause", [0.0, 0.02])
-@pytest.mark.parametrize("acknowledged", [0, 1, 4, 9])
-def test_a_killed_run_keeps_every_acknowledged_event(tmp_path, acknowledged, pause):
-    """kill -9: no handler runs, no buffer is flushed, no lock is given back by hand."""
-    with child(tmp_path, pause=pause) as process:
-        run, *lines = [process.stdout.readline().strip() for _ in range(1 + acknowledged)]
-        process.kill()
-        lines += process.stdout.read().split()
-    store = RunStore(tmp_path)
-    events = store.load(run)
-    assert [event.seq for event in events] == list(range(len(events))) and len(events) >= len(lines) >= acknowledged
-    assert pause == 0 or events[-1:] == [] or events[-1].kind != "finished"
-    assert store.status(run) == ("finished" if events and events[-1].kind == "finished" else "interrupted")
-    for event in events:
-        for node in getattr(event, "images", ()):
-            Image.open(io.BytesIO(store.image(run, node, event.image_kind))).load()
-
-
-def test_a_killed_writer_is_known_to_be_gone(tmp_path):
-    """The lock alone tells: the same log reads as running while the process lives and as interrupted after."""
-    with child(tmp_path, WRITE.split("    for event")[0] + "    sys.stdin.read()") as process:
-        run, store = process.stdout.readline().strip(), RunStore(tmp_path)
-        assert store.status(run) == "running"
-        process.kill()
-    assert store.status(run) == "interrupted" and store.load(run) == []
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"v": 1, "kind": "fini', b"\x00\xff"])
@@ -145,13 +120,20 @@ def test_status_follows_the_writer(tmp_path):
     assert store.status(writer.run) == "interrupted"
 
 
-def test_two_processes_share_a_store(tmp_path):
+def test_two_processes_share_a_store_and_prune_it(tmp_path):
+    """Each leaves the other's run alone, and what was not pinned goes with the next one that prunes."""
+    stale = stored(tmp_path)[1]
     both = [child(tmp_path), child(tmp_path)]
-    outputs = [process.communicate()[0].split() for process in both]
-    store = RunStore(tmp_path)
-    one, two = (output[0] for output in outputs)
+    one, two = runs = [process.stdout.readline().strip() for process in both]
+    store = RunStore(tmp_path, cap_bytes=0)
+    assert not store.has(stale) and [store.status(run) for run in runs] == ["running", "running"]
+    for process in both:
+        process.stdin.write("begin\n")
+        process.stdin.flush()
+    assert [process.communicate()[0] for process in both] == ["", ""] and not any(p.returncode for p in both)
+    store.prune()
     assert one != two and {info.run for info in store.list()} == {one, two}
-    assert {info.status for info in store.list()} == {"finished"}
+    assert {(info.status, info.pinned) for info in store.list()} == {("finished", True)}
     assert log_of(store.load(one)) == log_of(store.load(two))
 
 
