@@ -18,7 +18,11 @@ _LOADING = RLock()
 class Entry:
     description: str
     load: Callable[[], Any]
-    branches: bool = True   # of a generator: its seed matters after the first step too
+    abilities: frozenset[str] = frozenset({"branches"})   # of a generator: see core/generators/base.py
+
+    @property
+    def branches(self) -> bool:
+        return "branches" in self.abilities
 
 
 def lazy(target: str) -> Callable[[], Any]:

@@ -1,8 +1,11 @@
 """The embedded networks: discrete bottleneck, causality, algebra of diffusion, prices against torch's own counter."""
 
+from itertools import accumulate
+
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.generators.emoji_ar import DECODE_FLOPS
@@ -92,22 +95,33 @@ def counted(run) -> float:
     return counter.get_total_flops()
 
 
+def peak_bytes(run) -> int:
+    """The most memory that torch's allocator held at a time for what `run` made, after a first run to warm up."""
+    with torch.no_grad():
+        run()
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+            kept = run()
+    events = [event for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
+    sizes = accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns()))
+    del kept
+    return max(sizes)
+
+
 def nominal_prompt():
     return torch.ones(1, NOMINAL_WORDS, dtype=torch.long)
 
 
 def test_price_of_every_scale_agrees_with_torch_s_counter():
     model = NextScale().eval()
-    context, past, seen = model.read(nominal_prompt()), None, 0
+    context = model.read(nominal_prompt())
     for number, side in enumerate(SCALES):
         grid = torch.randn(1, 32, side, side) if number else None
+        cache = model.cache(number, 1).normal_()
 
-        def run(number=number, grid=grid, past=past):
-            model.step(number, grid, model.read(nominal_prompt()) if number == 0 else context, past)
+        def run(number=number, grid=grid, cache=cache):
+            model.step(number, grid, model.read(nominal_prompt()) if number == 0 else context, cache)
 
         assert model.step_flops(number, NOMINAL_WORDS) == pytest.approx(counted(run), rel=0.02)
-        seen += side * side
-        past = torch.randn(model.config.depth, 2, 1, model.config.width // 32, seen, 32)
 
 
 def test_price_of_a_flow_step_and_of_a_decode_agree_with_torch_s_counter(tokenizer):

@@ -14,6 +14,7 @@ from core.search.errors import BadRequest, WeightsMissing
 from core.verifiers import aesthetic, clip_score, image_reward
 from core.verifiers.registry import VERIFIERS, load_verifier
 from core.world.captions import words
+from tests.test_models import peak_bytes
 
 DATA = Path(__file__).parent / "data"
 LEFT = "a red car to the left of a tree"
@@ -55,6 +56,17 @@ def test_the_price_is_what_torch_counts(verifier):
             verifier.score(prompt, ALL[:1])
         assert verifier.cost.flops_verifier == pytest.approx(counter.get_total_flops(), rel=0.02)
     assert verifier.cost.verifier_calls == 1
+
+
+def test_the_memory_is_about_what_is_said(verifier):
+    """Working memory: what eight more images add to the peak. Weights: fp32, of files that are fp16."""
+    images = np.stack([BLANK] * 16)
+    few, many = (peak_bytes(lambda n=n: verifier.score(LEFT, images[:n])) for n in (8, 16))
+    assert 1 / 1.5 < verifier.image_bytes / ((many - few) / 8) < 1.5
+    if verifier.name != "aesthetic":  # its file holds the head alone
+        file = weights.FOLDER / verifier.name / "open_clip_model.safetensors"
+        file = file if file.exists() else weights.FOLDER / f"{verifier.name}.safetensors"
+        assert verifier.weights_bytes == pytest.approx(2 * file.stat().st_size, rel=0.05)
 
 
 def test_a_faithful_picture_beats_a_blank_one(verifier):

@@ -3,25 +3,30 @@
 Step 0 draws the noise; every later step moves the latent to its time along the last prediction. Each then predicts the
 image from there, one guided forward pass a candidate: that prediction is the preview, and after the last step the
 image. The ODE sampler is Euler's (DDIM with eta 0) and branches at step 0 only; the SDE sampler replaces a share `eta`
-of the predicted noise by fresh noise (Song et al. 2021, eq. 12) and branches at every step.
+of the predicted noise by fresh noise (Song et al. 2021, eq. 12) and branches at every step. A search may also go back:
+to more noise (`renoise`) or to another first noise near the old one (`neighbours`).
 
 Letters: B candidates, d channels, h latent side.
 """
 
-import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from core.generators.emoji_ar import DECODE_FLOPS, load_tokenizer
+from core.generators.emoji_ar import BLOCK_WIDTHS, DECODE_BYTES, DECODE_FLOPS, load_tokenizer
+from core.generators.looks import signature
+from core.generators.recipes import Draw, Neighbour, Recipe, Renoise, beginning, pack, unpack
 from core.models.flow import Flow, FlowConfig
+from core.models.memory import held_bytes, weights_bytes
 from core.models.text import NOMINAL_WORDS, tokenise
 from core.models.tokenizer import Tokenizer
 from core.models.weights import load_config, load_weights, to_images, weights_file
 from core.search.budget import Cost
+
+ODE_ABILITIES = frozenset({"signature", "renoise", "neighbours"})
 
 
 @dataclass(frozen=True)
@@ -41,16 +46,29 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False)
 class FlowState:
-    """A noisy latent, the image predicted from it, and the seeds that made them."""
+    """A noisy latent, the image predicted from it, and how they were made. Its tensors are no views of a batch."""
 
     read: tuple  # what the model read of [prompt, empty prompt]; one object for the whole run
-    seeds: tuple[int, ...] = ()  # one per step taken
-    x: Tensor | None = None  # [d, h, h], after step 0
+    recipe: Recipe = ()
+    taken: int = 0  # decisions
+    x: Tensor | None = None  # [d, h, h], at the time of the last decision
     x0_hat: Tensor | None = None  # [d, h, h], predicted from x
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All that it holds."""
+        pooled, text_kv, mask = self.read
+        yield from (pooled, mask, *(part for pair in text_kv for part in pair))
+        yield from (self.x, self.x0_hat) if self.taken else ()
 
 
 class EmojiFlow:
     """The generator; see core/generators/base.py for the contract."""
+
+    sharing_steps = frozenset()  # the draw comes before the pass
+    siblings_share = False
+    decode_cost = Cost(flops_decoder=DECODE_FLOPS, decodes=1)
+    decode_bytes = DECODE_BYTES
+    max_batch = 8
 
     def __init__(self, name: str, model: Flow, tokenizer: Tokenizer, sampling: Sampling):
         self.name, self.model, self.tokenizer, self.sampling = name, model, tokenizer, sampling
@@ -58,25 +76,25 @@ class EmojiFlow:
         self.num_steps = sampling.steps
         self.step_labels = tuple(f"t={t:.2f}" for t in self.times)
         self.branching_steps = frozenset(range(sampling.steps)) if sampling.eta else frozenset({0})
-        self.siblings_share = False  # the draw comes before the pass
-        self.decode_cost = Cost(flops_decoder=DECODE_FLOPS, decodes=1)
+        self.abilities = ODE_ABILITIES | ({"branches"} if sampling.eta else set())
+        self.start_cost = Cost(flops_generator=2 * model.text_flops(NOMINAL_WORDS))
+        self.weights_bytes = weights_bytes(model, tokenizer)
 
     @torch.no_grad()
     def start(self, prompt: str) -> FlowState:
         return FlowState(self.model.read(tokenise([prompt, ""])))
 
     def step_cost(self, step: int) -> Cost:
-        """One guided pass. Reading the prompt, 0.05 GFLOP once a run, is not counted."""
         guided = 2 * self.model.step_flops(NOMINAL_WORDS)
         return Cost(nfe=1, tokens=self.model.config.side**2, flops_generator=guided)
 
     @torch.no_grad()
     def step(self, states: Sequence[FlowState], seeds: Sequence[int]) -> list[FlowState]:
-        done = len(states[0].seeds)
-        x = torch.stack([self._moved(state, seed, done) for state, seed in zip(states, seeds, strict=True)])
-        x0_hat = self._predict(x, self.times[done], states[0].read)
-        parts = zip(states, seeds, x, x0_hat, strict=True)
-        return [FlowState(state.read, (*state.seeds, seed), *latents) for state, seed, *latents in parts]
+        if (done := states[0].taken) == self.num_steps:
+            raise ValueError(f"the states have taken all {done} steps of {self.name}: there is no further one")
+        x = [self._moved(state, seed, done) for state, seed in zip(states, seeds, strict=True)]
+        recipes = [(*state.recipe, Draw(seed)) for state, seed in zip(states, seeds, strict=True)]
+        return self._arrived(states, recipes, done + 1, x)
 
     def _moved(self, state: FlowState, seed: int, done: int) -> Tensor:
         """The latent [d, h, h] at time `done`: noise at first, then along the prediction, part of it drawn anew."""
@@ -87,6 +105,14 @@ class EmojiFlow:
         if eta:
             noise_hat = (1 - eta**2) ** 0.5 * noise_hat + eta * self._noise(seed)
         return (1 - t) * state.x0_hat + t * noise_hat
+
+    def _arrived(
+        self, states: Sequence[FlowState], recipes: Sequence[Recipe], taken: int, x: Sequence[Tensor]
+    ) -> list[FlowState]:
+        """The states whose latents have come to `x` by `taken` decisions: one prediction each."""
+        x0_hat = self._predict(torch.stack(x), self.times[taken - 1], states[0].read)
+        parts = zip(states, recipes, x, x0_hat, strict=True)
+        return [FlowState(s.read, recipe, taken, latent, image.clone()) for s, recipe, latent, image in parts]
 
     def _predict(self, x: Tensor, t: float, read: tuple) -> Tensor:
         """Guided x0_hat of noisy latents x [B, d, h, h] at time t."""
@@ -101,22 +127,101 @@ class EmojiFlow:
         shape = (self.model.config.channels, side, side)
         return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
+    # Going back: more noise, other noise
+
+    def renoise(self, states: Sequence[FlowState], step: int, seeds: Sequence[int]) -> list[FlowState]:
+        least = min(state.taken for state in states)
+        if not 1 <= step < least:
+            raise ValueError(f"cannot renoise to step {step} after {least} decisions: choose from 1 to {least - 1}")
+        latents = [(state.x, self.times[state.taken - 1]) for state in states]
+        return self.carried(states, latents, step, seeds)
+
+    @torch.no_grad()
+    def carried(
+        self, states: Sequence[FlowState], latents: Sequence[tuple[Tensor, float]], step: int, seeds: Sequence[int]
+    ) -> list[FlowState]:
+        """Latents, each given with its time (0: an image's), with the noise of `step` decisions, and a prediction.
+
+        Fresh noise fills up what scaling leaves, so that x is as if noised from the image at once (Ma et al. 2025,
+        search over paths).
+        """
+        t, x = self.times[step - 1], []
+        for (latent, before), seed in zip(latents, seeds, strict=True):
+            scale = (1 - t) / (1 - before)
+            x.append(scale * latent + (t**2 - (scale * before) ** 2) ** 0.5 * self._noise(seed))
+        recipes = [(*state.recipe, Renoise(step, seed)) for state, seed in zip(states, seeds, strict=True)]
+        return self._arrived(states, recipes, step, x)
+
+    @torch.no_grad()
+    def neighbours(self, states: Sequence[FlowState], seeds: Sequence[int], closeness: float) -> list[FlowState]:
+        if not all(state.recipe for state in states) or not -1 <= closeness <= 1:
+            raise ValueError(
+                f"neighbours at closeness {closeness} of states after {min(state.taken for state in states)} decisions:"
+                f" the closeness is a cosine, and there is noise to stay close to after the first decision"
+            )
+        recipes = [
+            (*beginning(state.recipe), Neighbour(seed, closeness)) for state, seed in zip(states, seeds, strict=True)
+        ]
+        return self._arrived(states, recipes, 1, [self._first_noise(recipe) for recipe in recipes])
+
+    def _first_noise(self, recipe: Recipe) -> Tensor:
+        """The noise [d, h, h] that the beginning of a recipe makes, turned by each neighbour's cosine."""
+        noise = self._noise(recipe[0].seed)
+        for turn in recipe[1:]:
+            length = noise.norm()
+            along, other = noise / length, self._noise(turn.seed)
+            across = other - (other * along).sum() * along
+            across = across / across.norm()
+            noise = length * (turn.closeness * along + (1 - turn.closeness**2) ** 0.5 * across)
+        return noise
+
+    # Looking, keeping
+
     @torch.no_grad()
     def preview(self, states: Sequence[FlowState]) -> np.ndarray:
-        latent = torch.stack([state.x0_hat for state in states])
-        return to_images(self.tokenizer.decode(latent * self.model.latent_std))
+        return to_images(self.tokenizer.decode(torch.stack([self.image_latent(state) for state in states])))
+
+    @torch.no_grad()
+    def signature(self, states: Sequence[FlowState]) -> list[list[float]]:
+        return signature(torch.stack([self.image_latent(state) for state in states]))
+
+    def image_latent(self, state: FlowState) -> Tensor:
+        """The predicted image in the tokenizer's units, [d, h, h]."""
+        return state.x0_hat * self.model.latent_std
+
+    def held_bytes(self, states: Sequence[FlowState]) -> int:
+        return held_bytes(tensor for state in states for tensor in state.tensors())
+
+    def step_bytes(self, step: int) -> int:
+        """The text's keys and values and what a block computes, for both guided halves."""
+        config = self.model.config
+        return 8 * config.width * (2 * config.depth * NOMINAL_WORDS + BLOCK_WIDTHS * config.side**2)
 
     def freeze(self, state: FlowState) -> bytes:
-        """The seeds of the path, eight bytes each."""
-        return struct.pack(f">{len(state.seeds)}Q", *state.seeds)
+        """The recipe, nine to seventeen bytes an operation."""
+        return pack(state.recipe)
 
+    @torch.no_grad()
     def thaw(self, prompt: str, data: bytes) -> FlowState:
-        """Replay the path of the frozen seeds. Raises ValueError if `data` is not a path of this sampler."""
-        if len(data) % 8 or len(data) // 8 > self.num_steps:
-            raise ValueError(f"{len(data)} bytes are not a frozen state of {self.name}")
-        state = self.start(prompt)
-        for seed in struct.unpack(f">{len(data) // 8}Q", data):
-            [state] = self.step([state], [seed])
+        """Follow the recipe again. Raises ValueError if `data` is none, or none that this sampler can follow."""
+        state, recipe = self.start(prompt), unpack(data, self.name)
+        first = beginning(recipe)
+        if first:  # the neighbours in between are turns of the noise and need no passes
+            if not isinstance(first[0], Draw):
+                raise ValueError(f"{len(data)} bytes are not a frozen state of {self.name}: it begins with a draw")
+            [state] = self._arrived([state], [first], 1, [self._first_noise(first)])
+        return self.followed(state, recipe[len(first) :])
+
+    def followed(self, state: FlowState, recipe: Recipe) -> FlowState:
+        """The state after the operations, one by one."""
+        for operation in recipe:
+            match operation:
+                case Draw(seed):
+                    [state] = self.step([state], [seed])
+                case Renoise(step, seed):
+                    [state] = self.renoise([state], step, [seed])
+                case Neighbour(seed, closeness):
+                    [state] = self.neighbours([state], [seed], closeness)
         return state
 
 

@@ -6,13 +6,21 @@ from core.generators.base import Generator
 from core.registry import Entry, lazy, pick
 
 GENERATORS: dict[str, Entry] = {
-    "emoji-ar": Entry("Next-scale autoregressive model of the emoji world", lazy("core.generators.emoji_ar:load")),
+    "emoji-ar": Entry(
+        "Next-scale autoregressive model of the emoji world", lazy("core.generators.emoji_ar:load"),
+        frozenset({"branches", "signature"}),
+    ),
     "emoji-flow": Entry(
         "Flow-matching diffusion model of the emoji world, ODE sampler", lazy("core.generators.emoji_flow:load"),
-        branches=False,
+        frozenset({"signature", "renoise", "neighbours"}),
     ),
     "emoji-flow-sde": Entry(
-        "The same diffusion model, SDE sampler: draws at every step", lazy("core.generators.emoji_flow:load_sde")
+        "The same diffusion model, SDE sampler: draws at every step", lazy("core.generators.emoji_flow:load_sde"),
+        frozenset({"branches", "signature", "renoise", "neighbours"}),
+    ),
+    "emoji-ar-flow": Entry(
+        "The next-scale model lays out, the diffusion model finishes", lazy("core.generators.emoji_ar_flow:load"),
+        frozenset({"branches", "signature", "renoise", "handover"}),
     ),
 }
 

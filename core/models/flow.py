@@ -53,7 +53,7 @@ class Flow(nn.Module):
         modulation = self.shared_ada(condition).unflatten(-1, (6, -1))
         tokens = self.embed(x.flatten(2).transpose(1, 2)) + self.grid  # [B, h * h, D]
         for block, kv in zip(self.blocks, text_kv, strict=True):
-            tokens, _ = block(tokens, modulation, kv, mask)
+            tokens = block(tokens, modulation, kv, mask)
         scale, shift = self.head_ada(condition).unflatten(-1, (2, -1)).unsqueeze(2).unbind(1)
         return self.head(self.norm(tokens) * (1 + scale) + shift).transpose(1, 2).unflatten(2, x.shape[2:])
 

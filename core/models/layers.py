@@ -1,7 +1,7 @@
 """The transformer block that the next-scale model and the flow model share.
 
 Adaptive layer norm from one shared projection (Infinity, Han et al. 2025), QK-norm, cross-attention to the text.
-Keys and values of earlier scales are arguments and results, never attributes, so states can be branched at will.
+Keys and values of earlier scales are an argument, never an attribute, so states can be branched at will.
 
 Letters: B batch, L tokens, P tokens of earlier scales, T text tokens, D width, H heads, E head width.
 """
@@ -63,21 +63,28 @@ class Block(nn.Module):
         key, value = self.cross_kv(text).chunk(2, -1)
         return split_heads(key), split_heads(value)
 
-    def forward(self, x, modulation, text_kv, text_mask, past=None, mask=None):
-        """x [B, L, D], modulation [B, 6, D], text_mask [B, 1, 1, T], past two of [B, H, P, E], mask [L, P + L].
+    def forward(self, x, modulation, text_kv, text_mask, cache=None, mask=None):
+        """x [B, L, D], modulation [B, 6, D], text_mask [B, 1, 1, T], mask [L, L]; returns the new x.
 
-        Returns x and this call's own keys and values, two of [B, H, L, E].
+        cache: two of [B, H, P + L, E], keys and values: P of earlier scales, and room behind that this call fills.
         """
         gate1, gate2, scale1, scale2, shift1, shift2 = (modulation + self.ada).unsqueeze(2).unbind(1)  # [B, 1, D]
         query, key, value = map(split_heads, self.qkv(self.norm(x) * (1 + scale1) + shift1).chunk(3, -1))
-        own = (self.k_norm(key), value)
-        keys, values = own if past is None else (torch.cat(pair, 2) for pair in zip(past, own, strict=True))
-        seen = F.scaled_dot_product_attention(self.q_norm(query), keys, values, attn_mask=mask)
+        key = self.k_norm(key)
+        if cache is not None:
+            key, value = (_filled(*pair) for pair in zip(cache, (key, value), strict=True))
+        seen = F.scaled_dot_product_attention(self.q_norm(query), key, value, attn_mask=mask)
         x = x + gate1 * self.proj(merge_heads(seen))
         read = F.scaled_dot_product_attention(split_heads(self.cross_q(self.cross_norm(x))), *text_kv, text_mask)
         x = x + self.cross_proj(merge_heads(read))
         hidden = F.gelu(self.up(self.norm(x) * (1 + scale2) + shift2), approximate="tanh")
-        return x + gate2 * self.down(hidden), own
+        return x + gate2 * self.down(hidden)
+
+
+def _filled(cache: Tensor, own: Tensor) -> Tensor:
+    """The cache [B, H, P + L, E] with `own` [B, H, L, E] in the room behind."""
+    cache[:, :, -own.shape[2] :] = own
+    return cache
 
 
 def block_flops(width: int, tokens: int, seen: int, words: int) -> float:

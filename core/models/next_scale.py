@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.models.layers import Block, Sized, block_flops, grid_positions, text_kv_flops
+from core.models.layers import HEAD, Block, Sized, block_flops, grid_positions, text_kv_flops
 from core.models.text import TextEncoder
 from core.models.tokenizer import SCALES, Tokenizer
 
@@ -75,20 +75,20 @@ class NextScale(nn.Module):
         x = torch.cat([self.inputs(number, grid, context) for number, grid in enumerate(grids)], 1)
         mask = block_causal(self.config.scales).to(x.device)
         for block, text_kv in zip(self.blocks, context.text_kv, strict=True):
-            x, _ = block(x, context.modulation, text_kv, context.mask, mask=mask)
+            x = block(x, context.modulation, text_kv, context.mask, mask=mask)
         return self.logits(x, context)
 
-    def step(self, number: int, grid: Tensor | None, context: TextContext, past: Tensor | None):
-        """One scale with cached earlier ones. past [depth, 2, B, H, P, E] or None.
+    def cache(self, number: int, count: int) -> Tensor:
+        """Room for the keys and values of `count` sequences up to scale `number`: [depth, 2, B, H, P + n, E]."""
+        heads, seen = self.config.width // HEAD, sum(side**2 for side in self.config.scales[: number + 1])
+        return torch.empty(self.config.depth, 2, count, heads, seen, HEAD)
 
-        Returns logits [B, n, d] and the keys and values of this scale [depth, 2, B, H, n, E].
-        """
-        x, own = self.inputs(number, grid, context), []
-        for index, (block, text_kv) in enumerate(zip(self.blocks, context.text_kv, strict=True)):
-            earlier = None if past is None else (past[index, 0], past[index, 1])
-            x, kv = block(x, context.modulation, text_kv, context.mask, earlier)
-            own.append(torch.stack(kv))
-        return self.logits(x, context), torch.stack(own)
+    def step(self, number: int, grid: Tensor | None, context: TextContext, cache: Tensor) -> Tensor:
+        """Logits [B, n, d] of one scale. The cache holds the earlier scales; this scale's are written behind them."""
+        x = self.inputs(number, grid, context)
+        for block, text_kv, own in zip(self.blocks, context.text_kv, cache, strict=True):
+            x = block(x, context.modulation, text_kv, context.mask, own)
+        return self.logits(x, context)
 
     def step_flops(self, number: int, words: int) -> float:
         """FLOPs of scale `number` for one sequence, without guidance; scale 0 includes reading the prompt."""

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from core.models.aesthetic import Aesthetic, features
+from core.models.memory import weights_bytes
 from core.models.weights import load_config, load_weights, weights_file
 from core.search.budget import Cost
 from core.verifiers.clip_score import load_clip
@@ -16,9 +17,12 @@ FLOPS = 163_244_096  # of one image, CLIP's image tower included, by torch.utils
 class AestheticScore:
     name = "aesthetic"
     cost = Cost(flops_verifier=FLOPS, verifier_calls=1)
+    max_batch = 16
+    image_bytes = 1_500_000  # measured
 
     def __init__(self, visual: nn.Module, head: Aesthetic):
         self.visual, self.head = visual, head
+        self.weights_bytes = weights_bytes(visual, head)
 
     @torch.inference_mode()
     def score(self, prompt: str, images: np.ndarray) -> list[float]:

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 class Verifier(Protocol):
     name: str
-    cost: Cost   # of one image: flops_verifier and verifier_calls=1
+    cost: Cost           # of one image: flops_verifier and verifier_calls=1
+    max_batch: int       # images a call should take; scoring them takes < 150 ms on two CPU cores
+    weights_bytes: int   # of its networks
+    image_bytes: int     # working memory for one image
 
     def score(self, prompt: str, images: np.ndarray) -> list[float]:
         """One finite number for each image, uint8 [B, H, W, 3]; independent of the rest of the batch."""

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.models.memory import weights_bytes
 from core.models.text import tokenise
 from core.models.weights import weights_file
 from core.search.budget import Cost
@@ -35,9 +36,12 @@ def ids(prompts: list[str], length: int) -> Tensor:
 class ClipScore:
     name = "clip_score"
     cost = Cost(flops_verifier=FLOPS, verifier_calls=1)
+    max_batch = 16
+    image_bytes = 1_500_000  # measured
 
     def __init__(self, clip: nn.Module):
         self.clip = clip
+        self.weights_bytes = weights_bytes(clip)
 
     @torch.inference_mode()
     def score(self, prompt: str, images: np.ndarray) -> list[float]:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from core.models.memory import weights_bytes
 from core.models.reward import Reward, RewardConfig
 from core.models.text import tokenise
 from core.models.weights import load_config, load_weights, weights_file
@@ -20,9 +21,12 @@ FLOPS = 496_776_960  # of one image, by torch.utils.flop_counter
 class ImageReward:
     name = "image_reward"
     cost = Cost(flops_verifier=FLOPS, verifier_calls=1)
+    max_batch = 16
+    image_bytes = 1_800_000  # measured
 
     def __init__(self, reward: Reward):
         self.reward = reward
+        self.weights_bytes = weights_bytes(reward)
 
     @torch.inference_mode()
     def score(self, prompt: str, images: np.ndarray) -> list[float]:
