@@ -1,4 +1,4 @@
-"""The two page elements with JavaScript of their own: the stage (tree, inspector, results) and a line of messages.
+"""The page's own elements: with JavaScript the stage (tree, inspector, results) and a line of messages; and controls.
 
 Their templates hold no values: text reaches the page only through `textContent`, in demo/static/*.js.
 """
@@ -51,6 +51,34 @@ class Notice(gr.HTML):
     def api_info(self) -> dict[str, Any]:
         """The value is an object, not markup."""
         return {"type": "object"}
+
+
+class _AsSent:
+    """A control whose value is handed on as the browser sent it: demo/settings.py checks it and says what is wrong."""
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
+
+
+class Choice(_AsSent, gr.Dropdown):
+    """One of a few; what is not among them is a matter of the settings."""
+
+    def get_block_name(self) -> str:
+        return "dropdown"
+
+
+class Dial(_AsSent, gr.Slider):
+    """A number; its ends are where a person is expected to stay."""
+
+    def get_block_name(self) -> str:
+        return "slider"
+
+
+class Amount(_AsSent, gr.Number):
+    """A number to be typed, or nothing."""
+
+    def get_block_name(self) -> str:
+        return "number"
 
 
 def line(kind: str, *parts: tuple[str, str]) -> dict[str, Any]:

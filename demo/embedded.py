@@ -1,4 +1,4 @@
-"""The models that the page offers by default: everything in the registries, the embedded pair in the two lanes."""
+"""The models that the page offers by default: everything in the registries, at first the embedded pair."""
 
 from core.generators.registry import GENERATORS
 from core.verifiers.registry import VERIFIERS
@@ -12,11 +12,12 @@ STEPS = ("1x1", "2x2", "3x3", "4x4", "6x6", "8x8")  # of emoji-ar
 def embedded_models() -> Models:
     """Loads nothing yet."""
     return Models(
-        generators={name: entry.load for name, entry in GENERATORS.items()},
-        verifiers={name: entry.load for name, entry in VERIFIERS.items()},
+        generators=GENERATORS,
+        verifiers=VERIFIERS,
         searcher="emoji-ar",
         steps=STEPS,
         baseline="emoji-flow",
         check=check,
+        world="emoji-",
         examples=EXAMPLES,
     )

@@ -5,17 +5,21 @@ No algorithm lives here. Handlers read the controls, call settings, the runner o
 
 import json
 import logging
+import math
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import gradio as gr
 
-from core.search.errors import BadRequest, BeamscopeError, WeightsMissing
+from core.registry import pick
+from core.search.errors import BadRequest, BeamscopeError, UnsupportedStrategy, WeightsMissing
+from core.search.events import RunSpec
 from core.search.schema import Param
-from core.search.strategies.registry import STRATEGIES, get_strategy
+from core.search.search import MAX_FINALISTS
+from core.search.strategies.registry import STRATEGIES, get_strategy, unsupported
 from demo import settings, strings
-from demo.component import Notice, Stage, line, lines
+from demo.component import Amount, Choice, Dial, Notice, Stage, line, lines
 from demo.models import Models
 from demo.remote import make_remote
 from demo.streaming import Library, Runner
@@ -24,8 +28,13 @@ log = logging.getLogger(__name__)
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 INSTANT = {**QUIET, "queue": False, "trigger_mode": "always_last"}
 HEADER = f"<div class='bs-brand'><h1>{strings.TITLE}</h1><p>{strings.SUBTITLE}</p></div>"
+FINEST = 1e-4  # step of a slider
 LOAD_PATIENCE = 120  # seconds that the first estimate waits for the models
-SLIDER_END = {"width": 16, "branch": 16, "n": 128}  # beyond it a tree is too large to be looked at
+DEFAULT_STRATEGY = "beam_search"
+# Ends of sliders where the schema allows more: beyond them a tree is too large to be looked at, or nothing changes.
+SLIDER_END = {"width": 16, "branch": 16, "n": 128, "visits": 64, "particles": 32, "paths": 16, "temper": 10}
+WIDEST = 20  # span of a slider with fractions; of a larger one the steps are too coarse, and the number is typed
+FRACTIONS = 50  # that a slider with fractions has at least
 
 
 def build_page(models: Models, library: Library, runner: Runner) -> gr.Blocks:
@@ -40,7 +49,7 @@ def build_page(models: Models, library: Library, runner: Runner) -> gr.Blocks:
                 controls, estimate = _settings(models)
             with gr.Column(elem_id="bs-view"):
                 stage = Stage(make_remote(library, runner), elem_id="bs-stage")
-        _wire_prompt(models, prompt, chips, hint)
+        _wire_prompt(models, prompt, controls[0], chips, hint)
         _wire_settings(models, controls, estimate)
         _wire_runs(Wires(models, library, runner), (prompt, *controls), (stage, run, hint), (search, stop))
     return page
@@ -67,60 +76,147 @@ def _example_row(models: Models) -> list[gr.Button]:
 
 
 def _settings(models: Models) -> tuple[list[gr.components.Component], Notice]:
-    """Controls in the order (strategy, verifier, budget, seed, *parameters), and the notice of what they will cost."""
+    """Controls as in settings.FIXED without the prompt, then parameters; the notice of what they will cost."""
     with gr.Accordion("Settings", open=True, elem_id="bs-panel"):
-        strategy = gr.Radio(_choices(STRATEGIES, strings.STRATEGY_SHORT), value="beam_search", label="Strategy",
-                            elem_id="bs-strategy")
-        helps = gr.Markdown(get_strategy("beam_search").description, elem_classes="bs-help")
+        model = _choice(strings.MODEL, _choices(models.generators, strings.GENERATOR_NAMES), models.searcher)
+        model.elem_id = "bs-model"
+        about = _help(models.generators[models.searcher].description)
+        strategy = _choice(strings.STRATEGY, strategy_choices(models, models.searcher), DEFAULT_STRATEGY)
+        strategy.elem_id = "bs-strategy"
+        helps = _help(get_strategy(DEFAULT_STRATEGY).description)
         groups, parameters = _parameter_groups(models.steps)
-        verifier = gr.Dropdown(
-            _choices(models.verifiers, strings.VERIFIER_NAMES), value=next(iter(models.verifiers)),
-            label="Verifier that guides", filterable=False,
-        )  # fmt: skip
-        gflop = gr.Slider(
-            1, models.max_gflop, value=models.default_gflop, step=1, label=strings.BUDGET, buttons=[],
-        )  # fmt: skip
-        seed = gr.Number(7, label=strings.SEED, precision=0, minimum=0, maximum=settings.MAX_SEED)
+        verifier = _choice(strings.VERIFIER, guide_choices(models), next(iter(models.verifiers)))
+        gflop = Dial(1, models.max_gflop, value=models.default_gflop, step=1, label=strings.BUDGET, buttons=[])
+        seed = Amount(7, label=strings.SEED, precision=0)
+        judge, finalists = _advanced(models)
         estimate = Notice(lines(line("info", ("plain", strings.LOADING))), elem_id="bs-estimate")
-    strategy.change(_show_parameters, strategy, [helps, *groups], **INSTANT)
-    return [strategy, verifier, gflop, seed, *parameters], estimate
+    _wire_choices(models, (model, about), (strategy, helps, groups), _looks(parameters))
+    fixed = {"model": model, "strategy": strategy, "verifier": verifier, "judge": judge, "finalists": finalists,
+             "gflop": gflop, "seed": seed}  # fmt: skip
+    return [*(fixed[name] for name in settings.FIXED[1:]), *parameters], estimate
+
+
+def _advanced(models: Models) -> tuple[Choice, Dial]:
+    with gr.Accordion(strings.ADVANCED, open=False, elem_id="bs-advanced"):
+        names = [(strings.NO_JUDGE, ""), *_choices(models.verifiers, strings.VERIFIER_NAMES)]
+        judge = _choice(strings.JUDGE, names, "")
+        finalists = Dial(1, MAX_FINALISTS, value=4, step=1, label=strings.FINALISTS, buttons=[])
+    return judge, finalists
+
+
+def _help(text: str) -> gr.Markdown:
+    return gr.Markdown(text, elem_classes="bs-help")
+
+
+def _choice(label: str, choices: list[tuple[str, Any]], value: Any) -> Choice:
+    return Choice(choices, value=value, label=label, filterable=False)
 
 
 def _choices(keys: Any, names: dict[str, str]) -> list[tuple[str, str]]:
     return [(strings.name_of(names, key), key) for key in keys]
 
 
+def guide_choices(models: Models) -> list[tuple[str, str]]:
+    """Verifiers and ensembles by the names that people read."""
+    return [(strings.guide_name(guide, whole=False), guide) for guide in models.guides()]
+
+
+def strategy_choices(models: Models, model: str) -> list[tuple[str, str]]:
+    """All strategies; those that do not work on the model say so and come last."""
+    known = {**dict.fromkeys(strings.STRATEGY_NAMES), **STRATEGIES}
+    named = [(strings.name_of(strings.STRATEGY_NAMES, name), name) for name in known if name in STRATEGIES]
+    if model not in models.generators:
+        return named
+    refused = [unsupported(name, model, models.abilities(model)) is not None for _, name in named]
+    fit = [choice for choice, no in zip(named, refused, strict=True) if not no]
+    return fit + [
+        (strings.NOT_WITH_MODEL.format(name=label), name)
+        for (label, name), no in zip(named, refused, strict=True) if no
+    ]  # fmt: skip
+
+
 def _parameter_groups(steps: tuple[str, ...]) -> tuple[list[gr.Column], list[gr.components.Component]]:
     """One group of controls a strategy, made from its signature; only the chosen strategy's is shown."""
     groups, parameters = [], []
     for name, strategy in STRATEGIES.items():
-        with gr.Column(visible=name == "beam_search") as group:
-            parameters += [_parameter(param, steps) for param in strategy.params]
+        with gr.Column(visible=name == DEFAULT_STRATEGY) as group:
+            parameters += [parameter_control(name, param, steps) for param in strategy.params]
         groups.append(group)
     return groups, parameters
 
 
-def _parameter(param: Param, steps: tuple[str, ...]) -> gr.components.Component:
-    label = strings.name_of(strings.PARAMETERS, param.name)
-    if param.range is None:
-        return gr.Dropdown(_looks(steps), value=param.default, label=label, filterable=False)
-    high = min(param.range.high, SLIDER_END.get(param.name, param.range.high))
-    return gr.Slider(param.range.low, high, value=param.default, step=1, label=label, buttons=[])
+def _looks(parameters: list[gr.components.Component]) -> list[Choice]:
+    """Those controls whose choices are the steps of the model."""
+    params = [param for strategy in STRATEGIES.values() for param in strategy.params]
+    return [control for control, param in zip(parameters, params, strict=True) if param.is_look]
 
 
-def _looks(steps: tuple[str, ...]) -> list[tuple[str, Any]]:
+def parameter_control(strategy: str, param: Param, steps: tuple[str, ...]) -> gr.components.Component:
+    """The control of one parameter: what its annotation says."""
+    options = {"value": param.default, "label": strings.parameter_name(strategy, param.name)}
+    if param.is_look:
+        return Choice(look_choices(steps), filterable=False, **options)
+    if param.choices:
+        return Choice([(name.replace("_", " "), name) for name in param.choices], filterable=False, **options)
+    low, high = param.range.low, _slider_end(param)
+    if param.optional or (not param.whole and high - low > WIDEST):
+        typed = {"placeholder": strings.OFF} if param.optional else {}
+        return Amount(precision=0 if param.whole else None, step=1 if param.whole else 0.1, **typed, **options)
+    return Dial(low, high, step=1 if param.whole else _fraction(low, high, param.default), buttons=[], **options)
+
+
+def _slider_end(param: Param) -> float:
+    end = min(param.range.high, SLIDER_END.get(param.name, param.range.high))
+    return max(end, param.default) if param.default is not None else end
+
+
+def _fraction(low: float, high: float, default: float) -> float:
+    """The step of a slider with fractions: a power of ten, small enough for the default to be one of its places."""
+    step = 10.0 ** math.floor(math.log10((high - low) / FRACTIONS)) if high > low else 0.1
+    while step > FINEST and not math.isclose((default - low) / step, round((default - low) / step), abs_tol=1e-6):
+        step /= 10
+    return step
+
+
+def look_choices(steps: tuple[str, ...]) -> list[tuple[str, Any]]:
+    """The looks that a model of these steps has."""
     between = enumerate(steps[1:-1], start=2)
-    ahead = [(strings.LOOK_SCALE.format(step=step, label=label), step) for step, label in between]
+    ahead = [(strings.LOOK_STEP.format(step=step, label=label), step) for step, label in between]
     return [*((label, key) for key, label in strings.LOOKS.items()), *ahead]
 
 
-def _show_parameters(name: Any) -> list[Any]:
+def _wire_choices(models: Models, model: tuple, strategy: tuple, looks: list[Choice]) -> None:
+    """Keep sentences and choices in step with what is chosen."""
+    chosen, about = model
+    search, helps, groups = strategy
+
+    def by_model(name: Any, *values: Any) -> list[Any]:
+        return show_model(models, name, values)
+
+    search.change(show_parameters, search, [helps, *groups], **INSTANT)
+    chosen.change(by_model, [chosen, *looks], [about, search, *looks], **INSTANT)
+
+
+def show_parameters(name: Any) -> list[Any]:
     """The chosen strategy's sentence and controls; the others keep their values out of sight."""
     try:
         text = get_strategy(str(name)).description
     except BadRequest as error:
         return [str(error), *(gr.skip() for _ in STRATEGIES)]
     return [text, *(gr.update(visible=key == name) for key in STRATEGIES)]
+
+
+def show_model(models: Models, name: Any, looks: tuple) -> list[Any]:
+    """The chosen model's sentence, the strategies in its order, its steps to look ahead to."""
+    try:
+        about = pick("generator", models.generators, str(name)).description
+        choices = look_choices(models.steps_of(name))
+    except Exception as error:  # the estimate tells the rest
+        return [sentence(error), *(gr.skip() for _ in (None, *looks))]
+    there = {value for _, value in choices}
+    values = [look if look in there else "preview" for look in looks]
+    return [about, gr.update(choices=strategy_choices(models, name)),
+            *(gr.update(choices=choices, value=value) for value in values)]  # fmt: skip
 
 
 # -- what happens -----------------------------------------------------------------------------------------------------
@@ -135,11 +231,11 @@ class Wires:
     runner: Runner
 
 
-def _wire_prompt(models: Models, prompt: gr.Textbox, chips: list[gr.Button], hint: Notice) -> None:
-    def told(text: Any) -> dict[str, Any]:
-        return known_words(models, text)
+def _wire_prompt(models: Models, prompt: gr.Textbox, model: Choice, chips: list[gr.Button], hint: Notice) -> None:
+    def told(text: Any, generator: Any) -> dict[str, Any]:
+        return known_words(models, generator, text)
 
-    prompt.change(told, prompt, hint, **INSTANT)
+    gr.on([prompt.change, model.input], told, [prompt, model], hint, **INSTANT)
     for chip in chips:
         chip.click(None, None, prompt, js=f"() => {json.dumps(chip.value)}", api_visibility="private")
 
@@ -184,20 +280,28 @@ def _begin(wires: Wires, values: tuple) -> tuple[Any, ...]:
     """Start a comparison: stage, run, hint, stop button. What is wrong with a request is said where the hint stands."""
     try:
         _require_models(wires.models)
-        spec = settings.read(wires.models, *values[:5], values[5:])
-        settings.require_words(wires.models, spec.prompt)
+        spec = settings.read(wires.models, values)
+        settings.require_words(wires.models, spec)
         run = wires.runner.start(settings.plan(wires.models, spec).specs)
     except Exception as error:
         return gr.skip(), gr.skip(), complaint(error), gr.skip()
-    return attach(run), run, known_words(wires.models, spec.prompt), gr.update(interactive=True)
+    return attach(run), run, known_words(wires.models, spec.generator, spec.prompt), gr.update(interactive=True)
 
 
 def complaint(error: Exception) -> dict[str, Any]:
     """What is wrong with a request, as a sentence in the place where messages stand."""
+    return lines(line("error", ("plain", sentence(error))))
+
+
+def sentence(error: Exception) -> str:
+    """An error in words. That a strategy does not work on a model is said in the very words of the command line."""
     if not isinstance(error, BeamscopeError):
         log.error("a request failed", exc_info=error)
-    text = strings.said(str(error)) if isinstance(error, BeamscopeError) else strings.UNEXPECTED
-    return lines(line("error", ("plain", text[:1].upper() + text[1:])))
+        return strings.UNEXPECTED
+    if isinstance(error, UnsupportedStrategy):
+        return str(error)
+    text = strings.said(str(error))
+    return text[:1].upper() + text[1:]
 
 
 def attach(run: str, replay: bool = False) -> dict[str, Any]:
@@ -207,7 +311,7 @@ def attach(run: str, replay: bool = False) -> dict[str, Any]:
 
 def _arrive(wires: Wires, wanted: str | None) -> list[Any]:
     """What a page shows when it opens: the run its address names, else a recorded one."""
-    untouched = [gr.skip()] * (5 + len(settings.parameter_names()))
+    untouched = [gr.skip()] * (len(settings.FIXED) + len(settings.parameter_names()))
     if wanted is None:
         recorded = wires.library.recorded()
         shown = attach(recorded, replay=True) if recorded else {}
@@ -218,7 +322,17 @@ def _arrive(wires: Wires, wanted: str | None) -> list[Any]:
         return [gr.skip(), "", complaint(error), *untouched]
     reader.update()
     spec = reader.tree.spec
-    return [attach(wanted), wanted, gr.skip(), *(settings.control_values(spec) if spec else untouched)]
+    return [attach(wanted), wanted, gr.skip(), *(_shown_values(wires.models, spec) if spec else untouched)]
+
+
+def _shown_values(models: Models, spec: RunSpec) -> list[Any]:
+    """The controls' values; a guide that the page does not offer by itself is among the choices then."""
+    values = settings.control_values(spec)
+    choices = guide_choices(models)
+    if spec.verifier not in dict(map(reversed, choices)):
+        choices.append((strings.guide_name(spec.verifier), spec.verifier))
+    values[settings.FIXED.index("verifier")] = gr.update(choices=choices, value=spec.verifier)
+    return values
 
 
 def _require_models(models: Models) -> None:
@@ -228,11 +342,13 @@ def _require_models(models: Models) -> None:
         raise WeightsMissing(models.problem)
 
 
-def known_words(models: Models, text: Any) -> dict[str, Any]:
-    """Which words of a prompt the models know, and the nearest ones to those they do not."""
-    if models.check is None or not isinstance(text, str) or not text.strip():
+def known_words(models: Models, generator: Any, text: Any) -> dict[str, Any]:
+    """Which words of a prompt a model knows, and the nearest ones to those it does not."""
+    if not isinstance(text, str) or not text.strip():
         return lines()
-    found = models.check(text[: settings.MAX_PROMPT])
+    found = models.known_words(str(generator), text[: settings.MAX_PROMPT])
+    if found is None:
+        return lines()
     parts = [("plain", "knows: "), ("strong", ", ".join(found.known) or "no word of this")]
     for position, (word, nearest) in enumerate(found.unknown):
         parts += [("plain", ", " if position else " · does not know: "), ("unknown", word)]
@@ -245,7 +361,7 @@ def predicted(models: Models, values: tuple) -> dict[str, Any]:
     """What a search with these settings would cost, or why it cannot run."""
     try:
         _require_models(models)
-        plan = settings.plan(models, settings.read(models, PROBE, *values[:4], values[4:]))
+        plan = settings.plan(models, settings.read(models, (PROBE, *values)))
     except Exception as error:
         return complaint(error)
     return lines(*(line("info", *parts) for parts in settings.describe(plan)))

@@ -6,27 +6,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.search.errors import BadRequest, BeamscopeError
+from core.registry import Entry, pick
+from core.search.errors import BeamscopeError
+from core.search.guide import RULES
 
 log = logging.getLogger(__name__)
-Loader = Callable[[], Any]
 
 
 @dataclass(eq=False)
 class Models:
     """Generators and verifiers, and which of them play which part.
 
-    searcher: the generator whose tree is shown; steps: its step labels, needed before it is loaded.
-    baseline: the generator that runs beside it, or None.
-    check: prompt -> what the models know of it (core/world/captions.py), or None where there is no such check.
+    searcher: the generator that is chosen at first; steps: its step labels, needed before it is loaded.
+    baseline: the generator that runs beside the one chosen, or None.
+    check: prompt -> what the generators of a small world know of it (core/world/captions.py); it holds for those
+    whose names begin with `world`.
     """
 
-    generators: Mapping[str, Loader]
-    verifiers: Mapping[str, Loader]
+    generators: Mapping[str, Entry]
+    verifiers: Mapping[str, Entry]
     searcher: str
     steps: tuple[str, ...]
     baseline: str | None = None
     check: Callable[[str], Any] | None = None
+    world: str = ""
     examples: tuple[str, ...] = ()
     default_gflop: float = 250.0  # pays for the defaults of every strategy and look
     max_gflop: float = 2500.0  # the most that one visitor may ask; enough for width 16, branch 16
@@ -47,6 +50,23 @@ class Models:
         """Every verifier by name; those that do not guide a run observe it."""
         return {name: self.verifier(name) for name in self.verifiers}
 
+    def guides(self) -> list[str]:
+        """What may guide a run: every verifier, and the ensembles of all of them."""
+        everyone = "+".join(self.verifiers)
+        return [*self.verifiers, *(f"{rule}:{everyone}" for rule in RULES if len(self.verifiers) > 1)]
+
+    def abilities(self, name: str) -> frozenset[str]:
+        """What a generator can do; nothing is loaded. Raises BadRequest for an unknown name."""
+        return pick("generator", self.generators, name).abilities
+
+    def steps_of(self, name: str) -> tuple[str, ...]:
+        """The step labels of a generator, which is loaded unless it is the searcher. Raises as `generator` does."""
+        return self.steps if name == self.searcher else tuple(self.generator(name).step_labels)
+
+    def known_words(self, generator: str, prompt: str) -> Any:
+        """What a generator knows of a prompt; None where that is not known."""
+        return self.check(prompt) if self.check and generator.startswith(self.world) else None
+
     def warm(self) -> None:
         """Load everything a first search needs; keeps the reason if that fails."""
         try:
@@ -62,10 +82,9 @@ class Models:
         finally:
             self.ready.set()
 
-    def _load(self, role: str, table: Mapping[str, Loader], name: str) -> Any:
-        if name not in table:
-            raise BadRequest(f"unknown {role} {name!r}: choose one of {', '.join(table)}")
+    def _load(self, role: str, table: Mapping[str, Entry], name: str) -> Any:
+        entry = pick(role, table, name)
         with self._lock:
             if (role, name) not in self._loaded:
-                self._loaded[role, name] = table[name]()
+                self._loaded[role, name] = entry.load()
             return self._loaded[role, name]

@@ -6,14 +6,15 @@ A first visit opens the recorded comparison with the smallest id; `--replace` re
 import argparse
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from core.runs import RunStore
 from core.search.errors import BeamscopeError
 from core.search.events import RunSpec
-from core.search.strategies.registry import STRATEGIES, get_strategy
+from core.search.schema import parse_value
+from core.search.strategies.registry import STRATEGIES, checked_params
 from demo import settings
 from demo.embedded import embedded_models
 from demo.models import Models
@@ -40,32 +41,30 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--verifier", default="image_reward")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--budget", type=float, default=250.0, metavar="GFLOP")
-    for name in ("width", "branch", "n"):
-        parser.add_argument(f"--{name}", type=int)
-    parser.add_argument("--look", help="preview, rollout, or a scale")
+    parser.add_argument("--generator", help="default: the one that the page begins with")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of the strategy")
     parser.add_argument("--out", type=Path, default=RECORDED)
     parser.add_argument("--replace", action="store_true", help="remove the runs recorded before")
     return parser
 
 
-def _params(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Every parameter of the strategy, at its default where it was not given."""
-    look = options["look"]
-    given = {**options, "look": int(look) if look and look.isdigit() else look}
-    known = get_strategy(options["strategy"]).params
-    return {param.name: param.default if given[param.name] is None else given[param.name] for param in known}
+def _params(settings: Sequence[str]) -> dict[str, Any]:
+    """The parameters that were given as NAME=VALUE. Not yet checked."""
+    given = (text.partition("=")[::2] for text in settings)
+    return {name: parse_value(value) for name, value in given}
 
 
 def main() -> int:
     args = _parser().parse_args()
     models = embedded_models()
     others = tuple(name for name in models.verifiers if name != args.verifier)
-    spec = RunSpec(args.prompt, models.searcher, args.strategy, _params(vars(args)), args.verifier, others, args.seed,
-                   args.budget * settings.GIGA)  # fmt: skip
-    if args.replace:
-        for info in (store := RunStore(args.out)).list():
-            shutil.rmtree(store.folder(info.run))
     try:
+        params = checked_params(args.strategy, _params(args.set))
+        spec = RunSpec(args.prompt, args.generator or models.searcher, args.strategy, params, args.verifier, others,
+                       args.seed, args.budget * settings.GIGA)  # fmt: skip
+        if args.replace:
+            for info in (store := RunStore(args.out)).list():
+                shutil.rmtree(store.folder(info.run))
         print("recorded:", *record(models, RunStore(args.out), spec))
     except BeamscopeError as error:
         print(error, file=sys.stderr)

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any
 
 from core.search.errors import BadRequest
+from core.search.tree import Tree
 from demo import strings, view
 from demo.settings import GIGA, method
 from demo.streaming import Library, Reader, Runner
@@ -92,14 +93,27 @@ def _head(lanes: list[Reader]) -> Reply:
     budgets = [lane.tree.spec.budget_flops for lane in lanes if lane.tree.spec]
     return {
         "prompt": spec.prompt if spec else lanes[0].store.meta(lanes[0].run).get("title", ""),
-        "method": method(spec.strategy, spec.params) if spec else "",
+        "method": method(spec) if spec else "",
         "seed": spec.seed if spec else None,
-        "verifier": strings.name_of(strings.VERIFIER_NAMES, spec.verifier) if spec else "",
+        "verifier": strings.guide_name(spec.verifier, whole=False) if spec else "",
+        "judge": strings.guide_name(spec.judge) if spec and spec.judge else None,
         "steps": ["prompt", *tree.step_labels],
-        "early": bool(spec) and spec.params.get("look") == "rollout",  # finished images before the last step
+        "early": lanes[0].finishes > 1 or bool(spec) and spec.params.get("look") == "rollout",
+        "origin": _origin(tree),
         "planned_gflop": (budgets[-1] or lanes[0].tree.spent.flops) / GIGA if budgets else None,
         "span": view.span(spec.verifier, scores) if spec else (0.0, 1.0),
     }
+
+
+def _origin(tree: Tree) -> str | None:
+    """From where a run goes on, and in the end whether pruning that node was a loss."""
+    origin, regret = tree.spec and tree.spec.origin, tree.regret()
+    if not origin:
+        return None
+    said = f"goes on from node {origin.node} of run {origin.run}"
+    if tree.end is None or regret is None:
+        return said
+    return f"{said}: {strings.regret(regret)}"
 
 
 def _label(lane: Reader) -> str:
@@ -107,8 +121,10 @@ def _label(lane: Reader) -> str:
     if spec is None:
         return ""
     generator = strings.name_of(strings.GENERATOR_NAMES, spec.generator)
-    strategy = strings.name_of(strings.STRATEGY_NAMES, spec.strategy).lower()
-    return f"{generator} · best of {spec.params['n']}" if "n" in spec.params else f"{generator} · {strategy}"
+    if spec.strategy == "random_search":
+        return f"{generator} · best of {spec.params['n']}"
+    strategy = strings.name_of(strings.STRATEGY_NAMES, spec.strategy)
+    return f"{generator} · {strategy if strategy[:2].isupper() else strategy.lower()}"
 
 
 def _inspect(library: Library, request: Any) -> Reply:

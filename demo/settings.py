@@ -4,22 +4,27 @@ Nothing that comes from a browser is trusted: types, ranges and names are checke
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core.compare import rival
+from core.registry import pick
 from core.search.budget import Cost
 from core.search.errors import BadRequest, PromptOutOfWorld
 from core.search.events import RunSpec
+from core.search.guide import Guide
+from core.search.search import MAX_FINALISTS
 from core.search.sizing import estimate, fit
-from core.search.strategies.registry import STRATEGIES, get_strategy
+from core.search.strategies.registry import STRATEGIES, checked_params, get_strategy, require_abilities
+from core.speed import speeds
 from demo import strings
 from demo.models import Models
 
 MAX_PROMPT = 300  # characters
 MAX_SEED = 2**31 - 1
 GIGA = 1e9
+FIXED = ("prompt", "model", "strategy", "verifier", "judge", "finalists", "gflop", "seed")  # controls of every strategy
 
 
 @dataclass(frozen=True)
@@ -35,22 +40,36 @@ def parameter_names() -> list[tuple[str, str]]:
     return [(name, param.name) for name, strategy in STRATEGIES.items() for param in strategy.params]
 
 
-def read(models: Models, prompt: Any, strategy: Any, verifier: Any, gflop: Any, seed: Any, values: tuple) -> RunSpec:
-    """The searcher's spec. `values` are the values of all parameter controls. Raises BadRequest."""
-    strategy, verifier = str(strategy), str(verifier)
+def read(models: Models, values: Sequence[Any]) -> RunSpec:
+    """The searcher's spec from the values of all controls: FIXED, then all parameters.
+
+    Raises BadRequest, or UnsupportedStrategy where the strategy does not work on the model. Loads nothing.
+    """
+    fixed = dict(zip(FIXED, values, strict=False))
+    model, strategy = str(fixed["model"]), str(fixed["strategy"])
     get_strategy(strategy)
-    if verifier not in models.verifiers:
-        raise BadRequest(f"unknown verifier {verifier!r}: choose one of {', '.join(models.verifiers)}")
+    require_abilities(strategy, model, models.abilities(model))
+    guide, judge = _verifiers(models, fixed["verifier"], fixed["judge"])
     return RunSpec(
-        prompt=read_prompt(prompt),
-        generator=models.searcher,
+        prompt=read_prompt(fixed["prompt"]),
+        generator=model,
         strategy=strategy,
-        params=_params(strategy, values),
-        verifier=verifier,
-        observers=tuple(name for name in models.verifiers if name != verifier),
-        seed=int(_number("seed", seed, 0, MAX_SEED)),
-        budget_flops=_number("budget", gflop, 0, models.max_gflop) * GIGA,
+        params=checked_params(strategy, _params(strategy, values[len(FIXED):])),
+        verifier=guide.name,
+        observers=tuple(name for name in models.verifiers if name not in (*guide.members, judge)),
+        seed=int(_number("seed", fixed["seed"], 0, MAX_SEED)),
+        budget_flops=_number("budget", fixed["gflop"], 0, models.max_gflop) * GIGA,
+        judge=judge,
+        finalists=int(_number("number of finalists", fixed["finalists"], 1, MAX_FINALISTS)),
     )
+
+
+def _verifiers(models: Models, guide: Any, judge: Any) -> tuple[Guide, str | None]:
+    """Who guides and who judges in the end. Raises BadRequest."""
+    parsed, judge = Guide.parse(str(guide)), str(judge) if judge else None
+    for name in (*parsed.members, *([judge] if judge else [])):
+        pick("verifier", models.verifiers, name)
+    return parsed, judge
 
 
 def read_prompt(prompt: Any) -> str:
@@ -63,9 +82,9 @@ def read_prompt(prompt: Any) -> str:
     return text
 
 
-def require_words(models: Models, prompt: str) -> None:
-    """Raises PromptOutOfWorld when the models know no word of the prompt."""
-    found = models.check(prompt) if models.check else None
+def require_words(models: Models, spec: RunSpec) -> None:
+    """Raises PromptOutOfWorld when the model knows no word of the prompt."""
+    found = models.known_words(spec.generator, spec.prompt)
     if found is not None and not found.known:
         raise PromptOutOfWorld(" ".join([strings.NO_KNOWN_WORD, *(f"{note.capitalize()}." for note in found.notes)]))
 
@@ -77,14 +96,14 @@ def _number(name: str, value: Any, low: float, high: float) -> float:
     return value
 
 
-def _params(strategy: str, values: tuple) -> dict[str, Any]:
+def _params(strategy: str, values: Sequence[Any]) -> dict[str, Any]:
     given = dict(zip(parameter_names(), values, strict=True))
     return {name: _whole(value) for (owner, name), value in given.items() if owner == strategy}
 
 
 def _whole(value: Any) -> Any:
     """Sliders may send 3.0 for 3."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 def plan(models: Models, spec: RunSpec) -> Plan:
@@ -95,7 +114,7 @@ def plan(models: Models, spec: RunSpec) -> Plan:
     verifiers = models.all_verifiers()
     generator = models.generator(spec.generator)
     spec = fit(spec, generator, verifiers)
-    cost = estimate(spec, generator, verifiers)
+    cost = _priced(models, spec, generator, verifiers, display=True)
     if models.baseline is None:
         return Plan((spec,), (cost,))
     baseline = models.generator(models.baseline)
@@ -103,32 +122,53 @@ def plan(models: Models, spec: RunSpec) -> Plan:
         other = fit(rival(spec, cost.flops, models.baseline), baseline, verifiers)
     except BadRequest:  # not one image of the baseline is as cheap
         return Plan((spec,), (cost,))
-    return Plan((spec, other), (cost, estimate(other, baseline, verifiers, display=False)))
+    return Plan((spec, other), (cost, _priced(models, other, baseline, verifiers, display=False)))
 
 
-def method(strategy: str, params: Mapping[str, Any]) -> str:
-    """A strategy and its parameters in a few words: "Beam search, width 3, branch 5, look preview"."""
-    return ", ".join([strings.name_of(strings.STRATEGY_NAMES, strategy), *(f"{k} {v}" for k, v in params.items())])
+def _priced(models: Models, spec: RunSpec, generator: Any, verifiers: Mapping[str, Any], display: bool) -> Cost:
+    """What a run will cost, in seconds of this machine too."""
+    pace = speeds(generator, verifiers, models.examples[0] if models.examples else spec.prompt)
+    return estimate(spec, generator, verifiers, display, pace)
+
+
+def method(spec: RunSpec) -> str:
+    """What searches, and how, in a few words: "AR, beam search, width 3, branch 5, look preview"."""
+    model = strings.name_of(strings.GENERATOR_NAMES, spec.generator)
+    strategy = strings.name_of(strings.STRATEGY_NAMES, spec.strategy)
+    settings = [f"{name.replace('_', ' ')} {_written(value)}" for name, value in spec.params.items()]
+    return " · ".join([model, ", ".join([strategy, *settings])])
+
+
+def _written(value: Any) -> str:
+    return strings.OFF if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def control_values(spec: RunSpec) -> list[Any]:
-    """The controls' values that give this spec: prompt, strategy, verifier, budget, seed, then all parameters.
+    """The controls' values that give this spec: FIXED, then all parameters.
 
     Parameters of other strategies show their defaults.
     """
     defaults = {(name, param.name): param.default for name, strategy in STRATEGIES.items() for param in strategy.params}
     given = {(spec.strategy, name): value for name, value in spec.params.items()}
-    gflop = spec.budget_flops / GIGA if spec.budget_flops else None
-    return [spec.prompt, spec.strategy, spec.verifier, gflop, spec.seed, *(defaults | given).values()]
+    fixed = {
+        "prompt": spec.prompt, "model": spec.generator, "strategy": spec.strategy, "verifier": spec.verifier,
+        "judge": spec.judge or "", "finalists": spec.finalists, "seed": spec.seed,
+        "gflop": spec.budget_flops / GIGA if spec.budget_flops else None,
+    }  # fmt: skip
+    return [*(fixed[name] for name in FIXED), *(defaults | given).values()]
 
 
 def describe(plan: Plan) -> list[list[tuple[str, str]]]:
     """The predicted compute of a plan as lines of (kind, text) parts."""
-    cost, limit = plan.costs[0], plan.specs[0].budget_flops / GIGA
+    spec, cost = plan.specs[0], plan.costs[0]
     work = f"{cost.nfe} forward passes, {cost.verifier_calls} images scored"
     said = [[
-        ("plain", "Predicted: "), ("strong", _gflop(cost)), ("plain", f" of {limit:g}, {work}."),
+        ("plain", "Predicted: "), ("strong", _gflop(cost)),
+        ("plain", f" of {spec.budget_flops / GIGA:g}, {work}{_took(plan)}."),
     ]]  # fmt: skip
+    if spec.judge:
+        judge = strings.guide_name(spec.judge)
+        said.append([("plain", f"{judge} chooses among the {spec.finalists} best finished images.")])
     if len(plan.specs) == 1:
         said.append([("plain", "That is too little for one diffusion image: nothing runs beside it.")])
     else:
@@ -136,6 +176,12 @@ def describe(plan: Plan) -> list[list[tuple[str, str]]]:
         said.append([("plain", "The diffusion run gets the same: "), ("strong", f"{images} image{'s' * (images != 1)}"),
                      ("plain", f", {_gflop(plan.costs[1])}.")])  # fmt: skip
     return said
+
+
+def _took(plan: Plan) -> str:
+    """How long both runs will take together, where that is known."""
+    seconds = sum(cost.seconds for cost in plan.costs)
+    return f", about {seconds:.0f} s with the run beside it" if seconds >= 1 else ""
 
 
 def _gflop(cost: Cost) -> str:

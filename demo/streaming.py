@@ -118,6 +118,7 @@ class Reader:
         self.store, self.run, self.with_rows = store, run, rows
         self.tree, self.frames = Tree(), []
         self.scores: tuple[float, ...] = ()  # lowest and highest that the guide gave
+        self.finishes = 0  # times that finished images were scored
         self._rows: dict[int, view.Row] = {}
         self._offset = 0
         self._lock = threading.Lock()
@@ -136,6 +137,7 @@ class Reader:
             guide = self.tree.spec.verifier
             seen = [*self.scores, *(scores[guide] for scores in event.scores.values())]
             self.scores = (min(seen), max(seen))
+            self.finishes += event.finished
         after = view.rows(self.tree) if self.with_rows else {}
         self.frames.append(view.frame(self.tree, event.seq, self._rows, after))
         self._rows = after

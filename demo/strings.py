@@ -27,30 +27,70 @@ PROMPT_TOO_LONG = "This prompt has {length} characters; at most {limit} are allo
 
 NO_KNOWN_WORD = "The models know no word of this prompt."
 
+MODEL = "Model"
+STRATEGY = "Strategy"
+VERIFIER = "Verifier that guides"
+ADVANCED = "Advanced"
+JUDGE = "Judge: chooses among the best"
+NO_JUDGE = "none"
+FINALISTS = "Finalists: shown to the judge"
+OFF = "off"
+NOT_WITH_MODEL = "{name} (not with this model)"
+
 STRATEGY_NAMES = {
     "random_search": "Random search",
-    "greedy_tokens": "Greedy tokens",
     "beam_search": "Beam search",
+    "greedy_tokens": "Greedy tokens",
+    "adaptive_beam": "Adaptive beam",
+    "diverse_beam": "Diverse beam",
+    "resampling_search": "Resampling",
+    "backtracking_search": "Backtracking",
+    "zero_order": "Zero-order",
+    "search_over_paths": "Search over paths",
+    "fk_steering": "FK steering",
+    "ar_then_flow": "AR, then diffusion",
 }
 VERIFIER_NAMES = {
     "image_reward": "ImageReward",
     "clip_score": "CLIPScore",
     "aesthetic": "Aesthetic",
 }
+ENSEMBLES = {"rank": "mean rank", "zscore": "mean z-score"}
 GENERATOR_NAMES = {
     "emoji-ar": "AR",
     "emoji-flow": "Diffusion",
     "emoji-flow-sde": "Diffusion SDE",
+    "emoji-ar-flow": "AR + diffusion",
 }
-STRATEGY_SHORT = {"random_search": "Random", "greedy_tokens": "Greedy", "beam_search": "Beam"}
-PARAMETERS = {
-    "width": "Width: kept at every scale",
+PARAMETERS = {  # "strategy.parameter" where the same name means something else
     "branch": "Branch: children of each",
-    "n": "Images to choose from",
+    "closeness": "Closeness: cosine of noises",
+    "draws": "Draws: images of each",
+    "every": "Every: steps to a choice",
+    "gain": "Gain: steps won a round",
+    "generations": "Generations: ancestor above",
+    "jump": "Jump: steps back into noise",
     "look": "Look: what the verifier judges",
+    "n": "Images to choose from",
+    "neighbours": "Neighbours: tried each round",
+    "particles": "Particles: side by side",
+    "paths": "Paths: kept every round",
+    "per_ancestor": "Most of one ancestor",
+    "potential": "Potential: what counts",
+    "resampler": "Resampler: how copies are drawn",
+    "rounds": "Rounds: moves it may make",
+    "scales": "Scales: decided by the beam",
+    "start": "Start: steps to first choice",
+    "stop": "Stop: at this score",
+    "temper": "Temper: weight of the score",
+    "threshold": "Threshold: a good enough score",
+    "tolerance": "Tolerance: what looks alike",
+    "visits": "Visits: nodes it may grow",
+    "widen": "Widen: times more at first",
+    "width": "Width: kept at every step",
 }
 LOOKS = {"preview": "preview, as it is (cheap)", "rollout": "rollout, finished (the paper)"}
-LOOK_SCALE = "ahead to scale {step} ({label})"
+LOOK_STEP = "ahead to step {step} ({label})"
 
 BUDGET = "Budget, GFLOP"
 SEED = "Seed: the same gives the same run"
@@ -61,6 +101,7 @@ UNKNOWN_RUN = "There is no run with this id here. It may have been removed, or t
 BAD_NODE = "This run has no such node."
 BAD_REQUEST = "The page sent something this server does not understand. Reload the page."
 UNEXPECTED = "Something went wrong at the server. The run and its steps so far are kept."
+BELOW = "No choice was made here. What became of it, node {node}: {sentence}"
 INTERRUPTED = "The server stopped before this run was over. Its finished steps are kept."
 
 
@@ -69,7 +110,30 @@ def name_of(table: dict[str, str], key: str) -> str:
     return table.get(key, key.replace("_", " "))
 
 
+def parameter_name(strategy: str, parameter: str) -> str:
+    """The label of one parameter of one strategy."""
+    name = PARAMETERS.get(f"{strategy}.{parameter}") or name_of(PARAMETERS, parameter)
+    return name[:1].upper() + name[1:]
+
+
+def guide_name(guide: str, whole: bool = True) -> str:
+    """The name shown for a verifier or an ensemble, with its members if `whole`."""
+    rule, colon, members = guide.partition(":")
+    if not colon:
+        return name_of(VERIFIER_NAMES, guide)
+    name = f"Ensemble, {name_of(ENSEMBLES, rule)}"
+    return f"{name} of {', '.join(name_of(VERIFIER_NAMES, one) for one in members.split('+'))}" if whole else name
+
+
+def regret(value: float) -> str:
+    """What the pruning regret of a resumed run says."""
+    if value > 0:
+        return f"scored {value:.3f} more than the earlier result, so pruning it was a loss"
+    return f"scored {-value:.3f} less than the earlier result" if value else "scored the same as the earlier result"
+
+
 def said(sentence: str) -> str:
-    """A sentence made outside the page, with the names shown for the registered keys of strategies and verifiers."""
+    """A sentence made outside the page, with the names shown for the registered keys of strategies and guides."""
     names = STRATEGY_NAMES | VERIFIER_NAMES
-    return re.sub(r"\b(" + "|".join(names) + r")\b", lambda found: names[found[0]], sentence)
+    whole = re.sub(rf"\b({'|'.join(ENSEMBLES)}):[\w+-]+", lambda found: guide_name(found[0]), sentence)
+    return re.sub(r"\b(" + "|".join(names) + r")\b", lambda found: names[found[0]], whole)

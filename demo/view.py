@@ -1,7 +1,8 @@
 """From a search tree to what the page shows of it: rows, frames, inspector facts. Pure; knows no Gradio and no Plotly.
 
 A row is one node with its place: x is the step, y the place within the step (best rank on top, in units that are
-turned into pixels by the page), h the room it gets. A frame is what one event changed. All are plain JSON values.
+turned into pixels by the page), h the room it gets. A child stands right of its parent, or, carried back into noise,
+left of it. A frame is what one event changed. All are plain JSON values.
 """
 
 from collections import Counter
@@ -10,7 +11,8 @@ from typing import Any
 
 from core.search.events import Cancelled, Failed, Finished
 from core.search.tree import Node, Tree
-from demo.strings import VERIFIER_NAMES, name_of, said
+from demo import strings
+from demo.strings import guide_name, said
 
 GIGA = 1e9
 KEPT_ROOM = 1.0      # units of height of a node that was kept
@@ -23,6 +25,7 @@ MAX_THUMBS = 96      # every candidate of a default search
 # A faithful image has a mean reward of 1 and a mismatched one of -1; CLIPScore is 100 x cosine; Aesthetic has marks.
 SPANS: Mapping[str, tuple[float, float]] = {
     "image_reward": (-1.2, 1.1), "clip_score": (0.0, 100.0), "aesthetic": (1.0, 10.0),
+    "rank": (0.0, 1.0), "zscore": (-2.0, 2.0),  # ensembles
 }  # fmt: skip
 
 Row = dict[str, Any]
@@ -47,13 +50,14 @@ def _row(tree: Tree, node: Node, state: str, place: tuple[float, float] | None) 
     return {
         "id": node.id, "parent": node.parent, "x": node.step, "y": y, "h": room, "score": node.score, "state": state,
         "rank": node.rank, "of": node.of, "image": image_kind(tree, node), "children": len(tree.children(node.id)),
+        "made": node.made,
     }  # fmt: skip
 
 
 def _states(tree: Tree) -> dict[int, str]:
     """live, kept, pruned or finished, by id. A node that was never ranked itself fares as its best child does."""
     states: dict[int, str] = {}
-    for node in sorted(tree.nodes.values(), key=lambda node: -node.step):
+    for node in reversed(tree.nodes.values()):  # children come after their parents, whatever their steps
         if node.status != "live":
             states[node.id] = node.status
             continue
@@ -117,12 +121,13 @@ def _leader(tree: Tree) -> Node | None:
     if tree.end is not None and tree.best() is not None:
         return _continued(tree, tree.best())
     front = [node for node in tree.nodes.values() if node.rank == 0 and node.status != "pruned"]
-    return max(front, key=lambda node: (node.step, node.choice or 0), default=tree.best())
+    return max(front, key=lambda node: node.choice, default=tree.best())
 
 
 def _continued(tree: Tree, node: Node) -> Node:
     """The last node with the same finished image: a rollout's image is reached again by its own children."""
-    same = [child for child in tree.children(node.id) if child.score == node.score and child.has_final]
+    same = [child for child in tree.children(node.id)
+            if child.score == node.score and child.has_final and child.step > node.step]
     return _continued(tree, same[0]) if same else node
 
 
@@ -165,11 +170,12 @@ def units(drawn: Mapping[int, Row]) -> float:
 
 
 def best(tree: Tree) -> dict[str, Any] | None:
-    """The best finished image so far."""
-    if not tree.improvements:
+    """The result so far, and beside its score the guide's best, from which a judge may have departed."""
+    node = tree.best()
+    if node is None:
         return None
-    _, node, score = tree.improvements[-1]
-    return {"node": node, "score": score, "image": "f"}
+    return {"node": node.id, "score": tree.best_score(), "image": "f", "peak": tree.improvements[-1][2],
+            "judged": tree.judged and tree.judged.scores[node.id]}  # fmt: skip
 
 
 def run_state(tree: Tree) -> str:
@@ -184,8 +190,8 @@ def run_state(tree: Tree) -> str:
 
 
 def span(verifier: str, scores: Iterable[float]) -> tuple[float, float]:
-    """The score range of the colours: the verifier's own, widened to hold all scores seen."""
-    seen = [*SPANS.get(verifier, ()), *scores]
+    """The score range of the colours: the guide's own, widened to hold all scores seen."""
+    seen = [*SPANS.get(verifier.partition(":")[0], ()), *scores]
     if not seen:
         return 0.0, 1.0
     low, high = min(seen), max(seen)
@@ -199,9 +205,8 @@ def inspect(tree: Tree, run: str, id: int) -> dict[str, Any]:
     """All that is known of one node, in words. `id` must be a node of the tree."""
     node = tree.nodes[id]
     kind = image_kind(tree, node)
-    title = "Prompt" if node.parent is None else f"Node {id} · {step_name(tree, node.step)}"
     return {
-        "id": id, "title": title, "state": _states(tree)[id], "why": why(tree, node),
+        "id": id, "title": node_name(tree, node, " · "), "state": _states(tree)[id], "why": why(tree, node),
         "image": kind and image_url(run, node.id, kind), "alt": alt_text(tree, node, kind),
         "scores": _scores(tree, node), "pairs": _pairs(tree, node), "path": _ancestors(tree, run, node),
     }  # fmt: skip
@@ -217,13 +222,31 @@ def step_name(tree: Tree, step: int) -> str:
     return f"step {step} · {tree.label(step)}" if step else "prompt"
 
 
+def node_name(tree: Tree, node: Node, between: str) -> str:
+    """"Prompt", or a node by its number and step; the root of a run that goes on from a node by that node."""
+    if node.made == "thaw":
+        return f"From node {tree.spec.origin.node}{between}{step_name(tree, node.step)}"
+    return "Prompt" if node.parent is None else f"Node {node.id}{between}{step_name(tree, node.step)}"
+
+
 def why(tree: Tree, node: Node) -> str:
-    """The tree's sentence, or what it cannot say of nodes at which no choice was made."""
-    if node.parent is None:
-        return "The bare prompt: every path starts here, nothing is drawn yet."
-    if node.rank is None and tree.children(node.id):
-        return "Not ranked: at this step the strategy let every candidate go on."
-    return said(tree.why(node.id))
+    """The tree's sentence; of a node at which no choice was made that of the first choice below it."""
+    states, below = _states(tree), node
+    while below.rank is None and below.parent is not None and (children := tree.children(below.id)):
+        below = next((child for child in children if states[child.id] == states[node.id]), children[0])
+    sentence = said(tree.why(below.id))
+    return sentence if below is node else strings.BELOW.format(node=below.id, sentence=sentence)
+
+
+def made_by(tree: Tree, node: Node) -> str | None:
+    """How the node came from its parent, where that is no step on."""
+    step = step_name(tree, node.step)
+    if node.made == "thaw":
+        return f"resuming run {tree.spec.origin.run}"
+    return {
+        "renoise": f"re-noising node {node.parent}, back to {step}",
+        "neighbour": f"varying the first noise of node {node.parent}",
+    }.get(node.made)
 
 
 def alt_text(tree: Tree, node: Node, kind: str | None) -> str:
@@ -236,22 +259,30 @@ def alt_text(tree: Tree, node: Node, kind: str | None) -> str:
 
 
 def _scores(tree: Tree, node: Node) -> list[dict[str, Any]]:
-    guide = tree.spec.verifier
+    parts = {tree.spec.verifier: "guides", tree.spec.judge: "judges"}
+    order = list(parts)
     return [
-        {"name": name_of(VERIFIER_NAMES, name), "value": value, "guide": name == guide}
-        for name, value in sorted(node.scores.items(), key=lambda item: (item[0] != guide, item[0]))
+        {"name": guide_name(name, whole=False), "value": value, "part": parts.get(name)}
+        for name, value in sorted(node.scores.items(), key=lambda item: _place(order, item[0]))
     ]
 
 
+def _place(order: list[str | None], name: str) -> tuple[int, str]:
+    """Those in `order` first, the others by name."""
+    return order.index(name) if name in order else len(order), name
+
+
 def _pairs(tree: Tree, node: Node) -> list[tuple[str, str]]:
-    pairs = [("Seed", str(node.seed))]
-    if node.parent is not None:
-        pairs.insert(0, ("Compute on its path", f"{node.flops / GIGA:.3g} GFLOP"))
-    if node.rank is not None:
-        pairs.insert(0, ("Rank", f"{node.rank + 1} of {node.of}, {node.keeps} kept"))
-    if node.look is not None:
-        pairs.insert(-1, ("Verifier saw", look_name(tree, node.look)))
-    return pairs
+    ranked = f"{(node.rank or 0) + 1} of {node.of}, {node.keeps} kept"
+    facts = {
+        "Made by": made_by(tree, node),
+        "Rank": ranked if node.rank is not None else None,
+        "Copies drawn": str(node.copies) if node.copies > 1 else None,
+        "Verifier saw": look_name(tree, node.look) if node.look is not None else None,
+        "Compute on its path": f"{node.flops / GIGA:.3g} GFLOP" if node.step else None,
+        "Seed": str(node.seed),
+    }
+    return [(term, value) for term, value in facts.items() if value is not None]
 
 
 def look_name(tree: Tree, look: str | int) -> str:
@@ -270,7 +301,7 @@ def _ancestor(tree: Tree, run: str, node: Node) -> dict[str, Any]:
     score = "" if node.score is None else f", score {node.score:.3f}"
     return {
         "id": node.id,
-        "label": "Prompt" if node.parent is None else f"Node {node.id}, {step_name(tree, node.step)}{score}",
+        "label": f"{node_name(tree, node, ', ')}{score}",
         "short": "txt" if node.parent is None else str(node.id),
         "image": kind and image_url(run, node.id, kind, 64),
     }

@@ -1,6 +1,7 @@
 """A world for the tests of the page: no weights, quick, and its pictures sharpen from scale to scale.
 
-A state is the seeds drawn so far; scale k adds a coarse-to-fine layer of colour that its seed decides.
+A state is the seeds drawn so far; scale k adds a coarse-to-fine layer of colour that its seed decides. Of the
+diffusion-like one the first seed decides all layers.
 """
 
 import time
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from core.registry import Entry
 from core.search.budget import Cost
 from core.search.search import derive_seed
 from core.world.captions import check
@@ -17,6 +19,8 @@ from demo.strings import EXAMPLES
 
 SCALES = (1, 2, 3, 4, 6, 8)
 SIZE = 128
+SCALES_ABILITIES = frozenset({"branches", "signature"})
+NOISE_ABILITIES = frozenset({"signature", "renoise", "neighbours"})
 
 
 class Painter:
@@ -28,7 +32,7 @@ class Painter:
         self.step_labels = tuple(f"{k}x{k}" for k in SCALES) if steps is None else tuple(f"t{i}" for i in range(steps))
         self.branching_steps = frozenset(range(self.num_steps)) if steps is None else frozenset({0})
         self.sharing_steps = frozenset(range(self.num_steps))
-        self.abilities = frozenset({"branches", "signature"} if steps is None else ())
+        self.abilities = SCALES_ABILITIES if steps is None else NOISE_ABILITIES
         self.start_cost, self.max_batch = Cost(), 16
         self.weights_bytes, self.decode_bytes = 0, 0
         self.decode_cost = Cost(flops_decoder=2e8, decodes=1)
@@ -39,6 +43,14 @@ class Painter:
     def step(self, states: Sequence[tuple[int, ...]], seeds: Sequence[int]) -> list[tuple[int, ...]]:
         time.sleep(self.pause)
         return [(*state, seed) for state, seed in zip(states, seeds, strict=True)]
+
+    def renoise(self, states: Sequence[tuple[int, ...]], step: int, seeds: Sequence[int]) -> list[tuple[int, ...]]:
+        return [(derive_seed(state[0], seed % 2**32),) * step for state, seed in zip(states, seeds, strict=True)]
+
+    def neighbours(
+        self, states: Sequence[tuple[int, ...]], seeds: Sequence[int], closeness: float
+    ) -> list[tuple[int, ...]]:
+        return self.renoise(states, 1, seeds)
 
     def preview(self, states: Sequence[tuple[int, ...]]) -> np.ndarray:
         return np.stack([self._paint(state) for state in states])
@@ -103,10 +115,10 @@ def painted_models(pause: float = 0.0) -> Models:
     """A page's worth of models; `pause` in seconds is slept before each step."""
     return Models(
         generators={
-            "painter": lambda: Painter(pause=pause),
-            "noisy": lambda: Painter("noisy", steps=12, pause=pause / 8),
+            "painter": Entry("Paints scale by scale", lambda: Painter(pause=pause), SCALES_ABILITIES),
+            "noisy": Entry("Paints out of noise", lambda: Painter("noisy", 12, pause / 8), NOISE_ABILITIES),
         },
-        verifiers={"warmth": Warmth, "lightness": Lightness},
+        verifiers={"warmth": Entry("Red over blue", Warmth), "lightness": Entry("Light", Lightness)},
         searcher="painter",
         steps=tuple(f"{k}x{k}" for k in SCALES),
         baseline="noisy",

@@ -1,14 +1,19 @@
 """The server's own routes, and what the handlers of the page answer. No browser."""
 
+from dataclasses import replace
 from io import BytesIO
+from typing import Annotated, Literal
 
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from core import cli
 from core.generators.registry import GENERATORS
 from core.runs import RunStore
-from core.search.strategies.registry import STRATEGIES
+from core.search import events, guide
+from core.search.schema import Range, params_of
+from core.search.strategies.registry import OURS, STRATEGIES, unsupported
 from core.verifiers.registry import VERIFIERS
 from core.world import captions
 from demo import layout, strings
@@ -16,7 +21,7 @@ from demo.embedded import STEPS, embedded_models
 from demo.record import record
 from demo.server import build_app
 from demo.streaming import Library, Runner
-from tests.demo.test_settings import DEFAULTS, read
+from tests.demo.test_settings import DEFAULTS, controls, read
 from tests.painted import painted_models
 
 
@@ -80,7 +85,8 @@ def test_the_first_visit_replays_the_recorded_run_and_a_link_shows_its_run(tmp_p
     stage, current, hint, *controls = layout._arrive(wires, None)
     assert stage["run"] == run and stage["replay"] and current == "" and text_of(hint) == strings.FIRST_VISIT
     stage, current, _, *controls = layout._arrive(wires, run)
-    assert stage["run"] == current == run and not stage["replay"] and controls == DEFAULTS
+    assert stage["run"] == current == run and not stage["replay"]
+    assert [value["value"] if isinstance(value, dict) else value for value in controls] == DEFAULTS
     _, current, hint, *controls = layout._arrive(wires, "../../etc/passwd")
     assert current == "" and text_of(hint) == strings.UNKNOWN_RUN and len(controls) == len(DEFAULTS)
     wires.runner.close()
@@ -90,49 +96,114 @@ def test_a_request_that_cannot_run_starts_nothing_and_says_why(tmp_path):
     models, store = painted_models(), RunStore(tmp_path)
     models.warm()
     wires = layout.Wires(models, Library([store]), Runner(store, models))
-    for values, words in [
-        (["", *DEFAULTS[1:]], strings.EMPTY_PROMPT),
-        (["xylograph", *DEFAULTS[1:]], strings.NO_KNOWN_WORD),
-        ([*DEFAULTS[:3], 5, *DEFAULTS[4:]], "A budget of 5 GFLOP is too small"),
+    for changes, words in [
+        ({"prompt": ""}, strings.EMPTY_PROMPT),
+        ({"prompt": "xylograph"}, strings.NO_KNOWN_WORD),
+        ({"gflop": 5}, "A budget of 5 GFLOP is too small"),
+        ({"model": "noisy"}, unsupported("beam_search", "noisy", models.abilities("noisy"))),
     ]:
-        *_, hint, _ = layout._begin(wires, tuple(values))
+        *_, hint, _ = layout._begin(wires, tuple(controls(**changes)))
         assert words in text_of(hint) and hint["lines"][0]["kind"] == "error"
     assert store.list() == []
     wires.runner.close()
 
 
 def test_known_and_unknown_words_are_told_apart():
-    hint = layout.known_words(painted_models(), "a red car and a bicyle ${7*6} <img>")
+    models = painted_models()
+    hint = layout.known_words(models, "painter", "a red car and a bicyle ${7*6} <img>")
     kinds = {part["text"]: part["kind"] for part in hint["lines"][0]["parts"]}
     assert any("red, car" in text for text, kind in kinds.items() if kind == "strong")
     assert kinds["img"] == "unknown"
-    assert layout.known_words(painted_models(), "  ") == {"lines": []}
-    assert layout.known_words(painted_models(), None) == {"lines": []}
+    assert layout.known_words(models, "painter", "  ") == {"lines": []}
+    assert layout.known_words(models, "painter", None) == {"lines": []}
+    assert layout.known_words(replace(models, world="of-others-"), "painter", "a bicyle") == {"lines": []}
 
 
 def test_settings_are_priced_as_they_change():
     models = painted_models()
     models.warm()
     assert "GFLOP" in text_of(layout.predicted(models, tuple(DEFAULTS[1:])))
-    poor = layout.predicted(models, (*DEFAULTS[1:3], 30, *DEFAULTS[4:]))
+    poor = layout.predicted(models, tuple(controls(gflop=30)[1:]))
     assert poor["lines"][0]["kind"] == "error" and "largest width that fits" in text_of(poor)
 
 
+def test_a_strategy_that_does_not_work_on_the_model_has_the_command_lines_sentence_for_an_estimate(capsys):
+    models = embedded_models()
+    models.ready.set()
+    values = controls(model="emoji-flow", verifier="image_reward")[1:]
+    notice = layout.predicted(models, tuple(values))
+    assert cli.main(["search", "a red car", "--generator", "emoji-flow", "--strategy", "beam_search"]) == 2
+    assert capsys.readouterr().err == f"error: {text_of(notice)}\n"
+    assert notice["lines"][0]["kind"] == "error"
+
+
 def test_only_the_chosen_strategys_parameters_are_shown():
-    text, *groups = layout._show_parameters("greedy_tokens")
+    text, *groups = layout.show_parameters("greedy_tokens")
     assert [group["visible"] for group in groups] == [name == "greedy_tokens" for name in STRATEGIES]
     assert text == STRATEGIES["greedy_tokens"].description
-    assert "unknown strategy" in layout._show_parameters(["x"])[0]
+    assert "unknown strategy" in layout.show_parameters(["x"])[0]
 
 
-def test_everything_registered_has_a_name_on_the_page():
-    assert set(strings.STRATEGY_NAMES) == set(strings.STRATEGY_SHORT) == set(STRATEGIES)
-    assert set(strings.VERIFIER_NAMES) == set(VERIFIERS)
-    assert set(strings.GENERATOR_NAMES) == set(GENERATORS)
+def test_the_chosen_model_decides_what_can_be_looked_at_and_which_strategies_come_first():
+    models = painted_models()
+    about, strategies, kept, gone = layout.show_model(models, "noisy", ("rollout", 99))
+    assert about == "Paints out of noise"
+    assert (kept["value"], gone["value"]) == ("rollout", "preview")
+    assert [value for _, value in kept["choices"]] == ["preview", "rollout", *range(2, 12)]
+    names = [name for _, name in strategies["choices"]]
+    assert sorted(names) == sorted(STRATEGIES)
+    works = [unsupported(name, "noisy", models.abilities("noisy")) is None for name in names]
+    assert works == sorted(works, reverse=True) and len(set(works)) == 2
+    assert [" (not with this model)" in label for label, _ in strategies["choices"]] == [not one for one in works]
+    assert "unknown generator" in layout.show_model(models, {"a": 1}, ("rollout",))[0].lower()
+
+
+def control(annotation, default):
+    """The control of a parameter of a strategy that somebody wrote."""
+    def strategy(search, thing=default):
+        """Only a signature."""
+
+    strategy.__annotations__["thing"] = annotation
+    return layout.parameter_control("strategy", *params_of(strategy), ("1x1", "2x2", "4x4"))
+
+
+def test_annotations_become_controls():
+    whole = control(Annotated[int, Range(1, 8)], 3)
+    assert (whole.get_block_name(), whole.minimum, whole.maximum, whole.step) == ("slider", 1, 8, 1)
+    part = control(Annotated[float, Range(0, 1)], 0.5)
+    assert (part.get_block_name(), part.minimum, part.maximum, part.step) == ("slider", 0, 1, 0.01)
+    typed = control(Annotated[float, Range(-100, 100)], 1.0)
+    assert (typed.get_block_name(), typed.value) == ("number", 1.0)
+    optional = control(Annotated[int | None, Range(1, 8)], None)
+    assert (optional.get_block_name(), optional.value, optional.placeholder) == ("number", None, "off")
+    chosen = control(Literal["near", "far_off"], "near")
+    assert (chosen.get_block_name(), chosen.choices) == ("dropdown", [("near", "near"), ("far off", "far_off")])
+    look = control(events.Look, "preview")
+    assert [value for _, value in look.choices] == ["preview", "rollout", 2]
+
+
+@pytest.mark.parametrize("default", [0.5, 0.75, 0.123, 0.0, 1.0])
+def test_the_default_is_a_place_of_its_slider(default):
+    places = (default - 0) / control(Annotated[float, Range(0, 1)], default).step
+    assert places == pytest.approx(round(places))
+
+
+def test_every_slider_holds_its_default():
+    for name, strategy in STRATEGIES.items():
+        for param in strategy.params:
+            shown = layout.parameter_control(name, param, STEPS)
+            if shown.get_block_name() == "slider":
+                assert param.range.low <= shown.minimum <= param.default <= shown.maximum <= param.range.high
+
+
+def test_everything_of_ours_has_a_name_on_the_page():
+    assert set(strings.STRATEGY_NAMES) == {strategy.name for strategy in OURS}
+    assert set(strings.VERIFIER_NAMES) <= set(VERIFIERS)
+    assert {name for name in GENERATORS if name.startswith("emoji-")} == set(strings.GENERATOR_NAMES)
+    assert set(strings.ENSEMBLES) == set(guide.RULES)
     models = embedded_models()
     assert models.searcher in GENERATORS and models.baseline in GENERATORS and len(STEPS) == 6
-    assert {name for strategy in STRATEGIES.values() for name in (p.name for p in strategy.params)} <= set(
-        strings.PARAMETERS)
+    assert {param.name for strategy in OURS for param in strategy.params} == set(strings.PARAMETERS)
 
 
 @pytest.mark.parametrize("prompt", strings.EXAMPLES)

@@ -1,30 +1,110 @@
 """From controls to a comparison: what a browser sends is checked, and the lanes cost the same."""
 
+import json
 import math
+from dataclasses import replace
 
 import pytest
 
-from core.search.errors import BadRequest, BeamscopeError, PromptOutOfWorld
+from core.search.errors import BadRequest, BeamscopeError, PromptOutOfWorld, UnsupportedStrategy
+from core.search.events import RunSpec
+from core.search.strategies.registry import ABILITIES, STRATEGIES, unsupported
 from demo import settings
 from tests.painted import painted_models
 
 MODELS = painted_models()
-DEFAULTS = settings.control_values(
-    settings.RunSpec("a red car", "painter", "beam_search", {}, "warmth", ("lightness",), 7, 100e9)
-)
+SPEC = RunSpec("a red car", "painter", "beam_search", {}, "warmth", ("lightness",), 7, 100e9)
+DEFAULTS = settings.control_values(SPEC)
 
 
-def read(**changes):
-    names = ["prompt", "strategy", "verifier", "gflop", "seed"]
-    values = dict(zip(names, DEFAULTS, strict=False)) | changes
-    return settings.read(MODELS, *(values[name] for name in names), tuple(DEFAULTS[5:]))
+def controls(params=None, **changes):
+    """The values of all controls, some changed: by name, or by (strategy, parameter)."""
+    values = dict(zip([*settings.FIXED, *settings.parameter_names()], DEFAULTS, strict=True))
+    assert {*changes, *(params or ())} <= set(values)
+    return list((values | changes | (params or {})).values())
+
+
+def read(models=MODELS, **changes):
+    return settings.read(models, controls(**changes))
+
+
+def able():
+    """Models that can do everything, as far as is known before they are loaded."""
+    entries = {name: replace(entry, abilities=frozenset(ABILITIES)) for name, entry in MODELS.generators.items()}
+    return replace(MODELS, generators=entries)
+
+
+def settings_of(param):
+    """Values that a parameter may have, ends and default among them."""
+    if param.is_look:
+        return ["preview", "rollout", 1, 3]
+    if param.choices:
+        return list(param.choices)
+    low, high = param.range.low, param.range.high
+    numbers = [low, high] if param.whole else [float(low), float(high), low + (high - low) / 7]
+    return [param.default, *numbers, *([None] if param.optional else [])]
+
+
+PARAMS = [(name, param) for name, strategy in STRATEGIES.items() for param in strategy.params]
+EACH_PARAM = pytest.mark.parametrize("strategy, param", PARAMS, ids=[f"{name}-{param.name}" for name, param in PARAMS])
 
 
 def test_controls_and_specs_are_inverse():
     spec = read(strategy="greedy_tokens", verifier="lightness", gflop=60, seed=3)
-    values = settings.control_values(spec)
-    assert settings.read(MODELS, *values[:5], tuple(values[5:])) == spec
+    assert settings.read(MODELS, settings.control_values(spec)) == spec
     assert set(spec.params) == {"branch", "look"} and spec.observers == ("warmth",)
+
+
+@EACH_PARAM
+def test_every_setting_of_every_strategy_comes_back_as_it_was(strategy, param):
+    models = able()
+    for value in settings_of(param):
+        try:
+            spec = read(models, strategy=strategy, params={(strategy, param.name): value})
+        except BadRequest as error:  # a dial of its own is in range, and too large together with the other
+            assert "candidates a step" in str(error)
+            continue
+        assert spec.params[param.name] == value
+        sent = json.loads(json.dumps(settings.control_values(spec)))
+        assert settings.read(models, sent) == spec
+
+
+@EACH_PARAM
+def test_what_a_parameter_may_not_be_is_refused_in_the_words_of_its_schema(strategy, param):
+    hostile = ["", "x", "off", "1", [], {}, {"a": 1}, [1], True, math.nan, math.inf, -math.inf, -1e30, 1e30, 0.12345]
+    if param.range:
+        hostile += [param.range.low - 1, param.range.high + 1]
+    allowed = settings_of(param)
+    for value in hostile:
+        if value in allowed or (param.range and not param.whole and value == 0.12345):
+            continue
+        with pytest.raises(BadRequest) as caught:
+            read(able(), strategy=strategy, params={(strategy, param.name): value})
+        assert str(caught.value) == f"{param.name} {value!r} is impossible: it is {param.allowed}"
+
+
+@pytest.mark.parametrize("model", ["painter", "noisy"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_strategy_that_the_model_cannot_run_is_refused_in_the_words_of_the_registry(model, strategy):
+    reason = unsupported(strategy, model, MODELS.abilities(model))
+    if reason is None:
+        assert read(model=model, strategy=strategy).generator == model
+        return
+    with pytest.raises(UnsupportedStrategy) as caught:
+        read(model=model, strategy=strategy)
+    assert str(caught.value) == reason
+
+
+def test_a_guide_may_be_an_ensemble_and_a_judge_looks_only_in_the_end():
+    one, both = read(verifier="warmth", judge="lightness", finalists=3), read(verifier="rank:warmth+lightness")
+    assert (one.judge, one.finalists, one.observers) == ("lightness", 3, ())
+    assert (both.judge, both.observers) == (None, ())
+    for spec in (one, both):
+        assert settings.read(MODELS, settings.control_values(spec)) == spec
+        settings.plan(MODELS, spec)
+    said = " ".join(text for line in settings.describe(settings.plan(MODELS, one)) for _, text in line)
+    assert "lightness chooses among the 3 best finished images" in said
+    assert MODELS.guides() == ["warmth", "lightness", "rank:warmth+lightness", "zscore:warmth+lightness"]
 
 
 @pytest.mark.parametrize("changes, words", [
@@ -33,7 +113,7 @@ def test_controls_and_specs_are_inverse():
     ({"prompt": "x" * 301}, "301 characters"),
     ({"strategy": "magic"}, "random_search"),
     ({"strategy": ["beam_search"]}, "unknown strategy"),
-    ({"verifier": {"a": 1}}, "unknown verifier"),
+    ({"verifier": {"a": 1}}, "is impossible"),
     ({"verifier": "../../etc"}, "warmth"),
     ({"gflop": 1e9}, "400"),
     ({"gflop": -1}, "0 to 400"),
@@ -43,6 +123,15 @@ def test_controls_and_specs_are_inverse():
     ({"seed": -1}, "seed"),
     ({"seed": True}, "seed"),
     ({"seed": 2**40}, "seed"),
+    ({"model": "imagined"}, "painter, noisy"),
+    ({"model": None}, "unknown generator"),
+    ({"verifier": "rank:warmth"}, "two or more different verifiers"),
+    ({"verifier": "rank:warmth+imagined"}, "unknown verifier 'imagined'"),
+    ({"judge": "imagined"}, "unknown verifier 'imagined'"),
+    ({"judge": ["warmth"]}, "unknown verifier"),
+    ({"judge": "rank:warmth+lightness"}, "unknown verifier"),
+    ({"finalists": 0}, "1 to 16"),
+    ({"finalists": "4"}, "number"),
 ])
 def test_what_makes_no_sense_is_answered_with_a_sentence(changes, words):
     with pytest.raises(BadRequest, match="(?i)" + words):
@@ -71,13 +160,13 @@ def test_a_budget_that_is_too_small_names_a_width_that_fits():
 
 
 def test_impossible_combinations_are_refused_before_anything_runs():
-    values = [*DEFAULTS[:5], *(64 if name in ("width", "branch") else value for (_, name), value in
-                               zip(settings.parameter_names(), DEFAULTS[5:], strict=True))]
     with pytest.raises(BeamscopeError, match="at most 256"):
-        settings.plan(MODELS, settings.read(MODELS, *values[:5], tuple(values[5:])))
+        read(params={("beam_search", "width"): 64, ("beam_search", "branch"): 64})
 
 
 def test_a_prompt_of_unknown_words_only_is_refused_with_words_that_are_known():
-    settings.require_words(MODELS, "a red xylograph")
+    settings.require_words(MODELS, read(prompt="a red xylograph"))
+    foreign = read(prompt="xylograph quux")
     with pytest.raises(PromptOutOfWorld, match="apple"):
-        settings.require_words(MODELS, "xylograph quux")
+        settings.require_words(MODELS, foreign)
+    settings.require_words(replace(MODELS, world="of-others-"), foreign)

@@ -110,7 +110,7 @@ def test_the_inspector_says_why_a_node_was_pruned_and_what_every_verifier_thinks
     assert facts["state"] == "pruned" and facts["why"] == tree.why(node.id)
     assert f"ranked {node.rank + 1} of 15" in facts["why"]
     assert [score["name"] for score in facts["scores"]] == ["warmth", "lightness"]
-    assert [score["guide"] for score in facts["scores"]] == [True, False]
+    assert [score["part"] for score in facts["scores"]] == ["guides", None]
     assert facts["scores"][0]["value"] == node.score
     assert dict(facts["pairs"])["Rank"] == f"{node.rank + 1} of 15, 3 kept"
     assert dict(facts["pairs"])["Seed"] == str(node.seed)
