@@ -41,13 +41,23 @@ def test_the_ledger_books_what_was_computed(strategy, params, shares):
 @every_case
 def test_without_sharing_every_candidate_pays_its_whole_prefix(strategy, params):
     """A candidate costs its path from the bare prompt, and where it was rolled out the way to what was seen."""
-    search, _ = searched(strategy, params)
-    look = params.get("look")
-    ahead = {"rollout": 4, "preview": 0, None: 0}.get(look, look)
-    whole = [READ + sum(1e9 * (step + 1) ** 2 for step in range(max(node.step, ahead)))
-             for node in search.tree.nodes.values() if node.step]
-    assert search.tree.spent.flops_unshared == sum(whole) + READ  # the root's
-    assert search.tree.spent.flops_generator <= search.tree.spent.flops_unshared
+    search, events = searched(strategy, params)
+    tree = search.tree
+
+    def alone(node):
+        if node.parent is None:
+            return READ
+        before = READ if node.made == "neighbour" else alone(tree.nodes[node.parent])
+        return before + 1e9 * node.step**2
+
+    def ahead(event, id):
+        sight = {"rollout": 4, "preview": 0, "final": 0}.get(event.look, event.look)
+        return sum(1e9 * (step + 1) ** 2 for step in range(tree.nodes[id].step, sight))
+
+    assert all(node.flops == alone(node) for node in tree.nodes.values())
+    rolled = sum(ahead(event, id) for event in events if isinstance(event, Scored) for id in event.scores)
+    assert tree.spent.flops_unshared == sum(node.flops for node in tree.nodes.values()) + rolled
+    assert tree.spent.flops_generator <= tree.spent.flops_unshared
 
 
 def test_siblings_share_one_forward_pass():

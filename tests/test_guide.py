@@ -164,7 +164,7 @@ def test_no_picture_is_scored_twice(strategy, params):
     spent = search.tree.spent
     scored = sum(len(event.scores) for event in events if isinstance(event, Scored))
     assert spent.verifier_calls == guide.calls and spent.flops_verifier == 25e7 * guide.calls
-    if params.get("look", "preview") == "preview":
+    if params.get("look") == "preview":
         assert spent.verifier_calls + spent.cache_hits == scored and spent.cache_hits > 0
 
 

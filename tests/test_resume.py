@@ -17,6 +17,7 @@ from core.search.tree import Tree
 from tests.test_search import searched, spec_of, verifiers
 from tests.toy import ToyGenerator
 
+NO_LIMIT = Budget()
 BEAM = {"width": 2, "branch": 3, "look": "preview"}
 
 
@@ -29,7 +30,7 @@ def store_run(root, spec, cancelled=lambda: False):
     return store, writer.run, search
 
 
-def go_on(store, run, node, strategy="beam_search", params=BEAM, budget=Budget(), **how):
+def go_on(store, run, node, strategy="beam_search", params=BEAM, budget=NO_LIMIT, **how):
     spec = resumed(store, run, node, strategy, params, budget, **how)
     return store_run(store.root, spec)
 

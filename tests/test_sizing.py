@@ -10,14 +10,18 @@ from core.search.errors import BadRequest
 from core.search.sizing import estimate, fit, gflop
 from core.search.strategies.registry import STRATEGIES
 from tests.test_search import every_case, searched, spec_of, verifiers
-from tests.toy import ToyGenerator
+from tests.toy import Relay, ToyGenerator
 
 
 class Distinct(ToyGenerator):
     """No two candidates are equal: a state is its path of seeds, and its picture shows the last one."""
 
-    def _digit(self, state, seed):
+    def _drawn(self, seed):
         return seed
+
+    def neighbours(self, states, seeds, closeness):
+        self._count(0, len(states), len(states))
+        return [(seed,) for seed in seeds]
 
     def _image(self, state):
         image = super()._image([seed % self.digits for seed in state])
@@ -27,19 +31,22 @@ class Distinct(ToyGenerator):
         return b"".join(seed.to_bytes(8) for seed in state)
 
 
+FIXED = ("random_search", "greedy_tokens", "beam_search", "zero_order")   # whatever scores say, the work is the same
+
+
 @every_case
 def test_a_dry_run_costs_what_the_run_costs(strategy, params):
-    """Exactly, where no two candidates are equal, and at most that where some are."""
+    """Exactly where the work is fixed and no two candidates are equal; else at most that; a forecast if adaptive."""
     for display, generator in itertools.product((True, False), (Distinct(), ToyGenerator(digits=3))):
         search, _ = searched(strategy, params, generator, display=display)
         dry = estimate(search.spec, search.generator, search.verifiers, display)
         real = replace(search.tree.spent, seconds=0.0, peak_bytes=0)
-        if isinstance(generator, Distinct):
+        if strategy in FIXED and isinstance(generator, Distinct):
             assert dry == real
+        elif STRATEGIES[strategy].adaptive:
+            assert dry.flops >= 0.9 * real.flops
         else:
-            hits = {"cache_hits": 0}
-            assert all(vars(dry)[name] >= spent for name, spent in vars(replace(real, **hits)).items())
-            assert dry.flops > real.flops
+            assert dry.flops >= real.flops and dry.nfe >= real.nfe and dry.flops_display >= real.flops_display
 
 
 @pytest.mark.parametrize(
@@ -74,7 +81,7 @@ def test_a_second_dial_gives_way_before_the_request_is_refused():
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_budget_too_small_for_one_image_names_the_smallest(strategy):
     """The advice is exact: it suffices, and a thousandth less does not."""
-    models = ToyGenerator(), verifiers()
+    models = (Relay() if "handover" in STRATEGIES[strategy].needs else ToyGenerator()), verifiers()
     with pytest.raises(BadRequest, match="too small for one image: the smallest for .* GFLOP") as refusal:
         fit(spec_of(strategy, {}, budget_flops=1e9), *models)
     smallest = float(str(refusal.value).split(" is ")[-1].split()[0]) * 1e9
@@ -88,8 +95,9 @@ def test_given_parameters_that_do_not_fit_are_refused_with_what_does():
     with pytest.raises(BadRequest) as refusal:
         fit(spec_of("beam_search", {"width": 10, "branch": 5}, budget_flops=1e11), *models)
     words = str(refusal.value)
-    cost = estimate(spec_of("beam_search", {"width": 10, "branch": 5}), *models).flops / 1e9
-    assert words.startswith(f"beam_search with width 10, branch 5 costs {gflop(cost * 1e9)} GFLOP, more than the budget of 100 GFLOP:")
+    cost = gflop(estimate(spec_of("beam_search", {"width": 10, "branch": 5}), *models).flops)
+    sizes = "width 10, branch 5"
+    assert words.startswith(f"beam_search with {sizes} costs {cost} GFLOP, more than the budget of 100 GFLOP:")
     assert words.endswith("the largest width that fits is 2")
     assert fit(spec_of("beam_search", {"width": 2, "branch": 5}, budget_flops=1e11), *models)
     assert estimate(spec_of("beam_search", {"width": 3, "branch": 5}), *models).flops > 1e11

@@ -60,7 +60,7 @@ class ToyGenerator:
         """Forget the digits from `step` on and draw that one again."""
         assert all(1 <= step < len(state) for state in states)
         self._count(step - 1, len(states), len(states))
-        return [(*state[: step - 1], seed % self.digits) for state, seed in zip(states, seeds, strict=True)]
+        return [(*state[: step - 1], self._drawn(seed)) for state, seed in zip(states, seeds, strict=True)]
 
     def neighbours(
         self, states: Sequence[tuple[int, ...]], seeds: Sequence[int], closeness: float
@@ -75,8 +75,11 @@ class ToyGenerator:
 
     def _digit(self, state: tuple[int, ...], seed: int) -> int:
         if len(state) in self.branching_steps:
-            return seed % self.digits
+            return self._drawn(seed)
         return (3 * state[-1] + 1) % self.digits
+
+    def _drawn(self, seed: int) -> int:
+        return seed % self.digits
 
     def preview(self, states: Sequence[tuple[int, ...]]) -> np.ndarray:
         self.computed["decoded"] += len(states)
@@ -106,6 +109,22 @@ class ToyGenerator:
         for step in range(len(data)):
             self._count(step, 1, 1)
         return tuple(data)
+
+
+class Relay(ToyGenerator):
+    """The first two digits are scales; after them, or earlier, diffusion draws the rest."""
+
+    handover_step = 2
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.abilities |= {"handover"}
+
+    def renoise(self, states, step, seeds):
+        assert all(self.handover_step < step and (step < len(s) or 1 <= len(s) <= self.handover_step) for s in states)
+        self._count(step - 1, len(states), len(states))
+        return [(*s[: step - 1], *(derive_seed(seed, i) % self.digits for i in range(step - min(len(s), step - 1))))
+                for s, seed in zip(states, seeds, strict=True)]
 
 
 class Closeness:

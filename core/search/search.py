@@ -201,6 +201,7 @@ class Search:
 
         Where the generator does not branch a node has one child only: a second would be the same.
         """
+        yield from self._show(nodes)
         step = nodes[0].step
         one_child = step not in self.generator.branching_steps
         born = self._births(nodes, [min(1, b) if one_child else b for b in _each(branch, nodes)])
@@ -233,6 +234,7 @@ class Search:
         self, nodes: Sequence[Node], branch: int, step: int, made: ev.Made, vary: Callable, how: Any
     ) -> Steps[list[Node]]:
         """Children at `step` that a generator makes of nodes otherwise than by a step: one pass each."""
+        yield from self._show(nodes)
         born = self._births(nodes, _each(branch, nodes))
         items = [(self._held[node.id].state, derive_seed(node.seed, index)) for node, index in born]
 
@@ -248,7 +250,6 @@ class Search:
     def advance(self, nodes: Sequence[Node], step: int) -> Steps[list[Node]]:
         """Grow nodes of one step by one child a step up to `step`; the way there is let go."""
         while nodes[0].step < step:
-            yield from self._show(nodes)
             parents, nodes = nodes, (yield from self.expand(nodes, 1))
             self._let_go(node.id for node in parents)
         return list(nodes)
@@ -305,6 +306,7 @@ class Search:
         self, ranked: Sequence[Node], kept: Sequence[Node], rule: str, look: ev.Look,
         copies: Mapping[int, int] | None = None,
     ) -> Steps[list[Node]]:
+        yield from self._show([node for node in ranked if node.score is None])
         scores = [node.score for node in kept if node.score is not None]
         yield self._event(
             ev.Pruned, step=ranked[0].step, ranks={node.id: rank for rank, node in enumerate(ranked)},
@@ -385,11 +387,15 @@ class Search:
 
     def _show(self, nodes: Sequence[Node]) -> Steps[None]:
         """Decode nodes only to be looked at, where there is a display. No strategy depends on it."""
-        bare = [node for node in self._now(nodes) if node.step and not node.has_preview]
+        bare = [node for node in self._now(nodes) if node.step and not (node.has_preview or self._is_image(node))]
         if bare and self.display:
             price = self.generator.decode_cost.for_display()
             images = self._preview(price, [self._held[node.id].state for node in bare])
             yield self._event(ev.Previewed, images={n.id: image for n, image in zip(bare, images, strict=True)})
+
+    def _is_image(self, node: Node) -> bool:
+        """Whether the node's own finished image has been decoded."""
+        return node.has_final and node.step == self.num_steps
 
     def _improve(self, sights: Mapping[int, Sight]) -> Steps[None]:
         """Elitism: the result is the best finished image so far, wherever it was seen."""
@@ -449,11 +455,10 @@ class Search:
     ) -> Steps[list[Node]]:
         """Put new nodes at `step`, given as (parent, index, seed), into the tree."""
         first = len(self.tree.nodes)
-        own = self.generator.step_cost(step - 1).flops_generator if step else 0.0
         nodes = tuple(
             ev.NewNode(
                 id, parent.id if parent else None, step, index, seed, self._frozen(one.state),
-                parent.flops + own if parent else self._root_flops(), made,
+                self._flops_alone(parent, step, made), made,
             )
             for id, (parent, index, seed), one in zip(range(first, SEEDS), births, held, strict=False)
         )
@@ -463,10 +468,13 @@ class Search:
         yield self._event(ev.Expanded, step=step, nodes=nodes)
         return self._now(nodes)
 
-    def _root_flops(self) -> float:
-        path = self.spec.origin.path if self.spec.origin else ()
-        steps = (self.generator.step_cost(step - 1).flops_generator for step in path)
-        return self.generator.start_cost.flops_generator + sum(steps)
+    def _flops_alone(self, parent: Node | None, step: int, made: ev.Made) -> float:
+        """Generator FLOPs of the path to a new node. A neighbour needs of its parent no more than the first noise."""
+        read = self.generator.start_cost.flops_generator
+        if parent is None:
+            path = self.spec.origin.path if self.spec.origin else ()
+            return read + sum(self._flops(before - 1, before) for before in path)
+        return (read if made == "neighbour" else parent.flops) + self._flops(step - 1, step)
 
     def _frozen(self, state: Any) -> str:
         return b64encode(self.generator.freeze(state)).decode()

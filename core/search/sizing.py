@@ -2,7 +2,7 @@
 
 A dry run is the strategy itself on states that are None. Its costs are the real ones, as if no two candidates were
 equal: a real run may find some that are, and then spends less. Where the cost depends on what the verifier says, the
-dearest of a few dry runs with different scores is taken; the budget guards the rest.
+dearest of a few dry runs with different scores is taken, a forecast and no bound; the budget guards the rest.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from core.search.events import Failed, RunSpec
 from core.search.search import Search
 from core.search.strategies.registry import MAX_CANDIDATES, checked_params, get_strategy
 
+POOR = -1e6     # a score below every threshold
 SCORINGS = 4   # dry runs of a strategy whose cost depends on scores
 
 
@@ -76,7 +77,7 @@ class _DryGenerator:
 
 
 class _DryVerifier:
-    """Says the same of every image, or something by chance."""
+    """Says the same of every image, or something by chance, and never that one is good enough."""
 
     def __init__(self, real: Any, chance: Random | None):
         self.name, self.cost, self.max_batch = real.name, real.cost, real.max_batch
@@ -84,7 +85,7 @@ class _DryVerifier:
         self._chance = chance
 
     def score(self, prompt: str, images: Sequence[None]) -> list[float]:
-        return [self._chance.gauss(0.0, 1.0) if self._chance else 0.0 for _ in images]
+        return [POOR + self._chance.gauss(0.0, 1.0) if self._chance else POOR for _ in images]
 
 
 def estimate(
@@ -192,8 +193,10 @@ def _with(spec: RunSpec, dial: str, value: int) -> RunSpec:
 def _range(spec: RunSpec, dial: str) -> tuple[int, int]:
     """The least and the largest value of the dial that its range and the number of candidates allow."""
     strategy = get_strategy(spec.strategy)
-    others = math.prod(spec.params[other] for other in strategy.dials if other != dial)
     span = next(param.range for param in strategy.params if param.name == dial)
+    if dial not in strategy.candidates(spec.params):
+        return int(span.low), int(span.high)
+    others = math.prod(strategy.candidates(spec.params, but=dial).values())
     return int(span.low), min(int(span.high), MAX_CANDIDATES // others)
 
 

@@ -10,11 +10,19 @@ from typing import Any
 from core.search.errors import BadRequest, UnsupportedStrategy
 from core.search.plugins import load_plugins
 from core.search.schema import Param, checked_look, params_of
+from core.search.strategies.adaptive_beam import adaptive_beam
+from core.search.strategies.ar_then_flow import ar_then_flow
+from core.search.strategies.backtracking_search import backtracking_search
 from core.search.strategies.beam_search import beam_search
+from core.search.strategies.diverse_beam import diverse_beam
+from core.search.strategies.fk_steering import fk_steering
 from core.search.strategies.greedy_tokens import greedy_tokens
 from core.search.strategies.random_search import random_search
+from core.search.strategies.resampling_search import resampling_search
+from core.search.strategies.search_over_paths import search_over_paths
+from core.search.strategies.zero_order import zero_order
 
-MAX_CANDIDATES = 256   # that the dials of a strategy may multiply to
+MAX_CANDIDATES = 256   # at one step
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ ABILITIES = {
 class Strategy:
     run: Callable[..., Any]                # run(search, **params) yields events
     dials: tuple[str, ...] = ()            # parameters that size it to a budget, the first one first
+    crowd: tuple[str, ...] | None = None   # parameters that multiply to the candidates of a step; None: the dials
     needs: frozenset[str] = frozenset()    # of ABILITIES
     from_prompt: bool = False              # has to begin at the bare prompt: cannot go on from a node
     adaptive: bool = False                 # what it costs depends on what the verifier says
@@ -59,6 +68,11 @@ class Strategy:
     def params(self) -> tuple[Param, ...]:
         return params_of(self.run)
 
+    def candidates(self, params: Mapping[str, Any], but: str = "") -> dict[str, int]:
+        """The sizes that multiply to the candidates of a step, `but` one."""
+        crowd = self.dials if self.crowd is None else self.crowd
+        return {name: params[name] for name in crowd if name != but}
+
 
 RESERVED = {
     "prompt", "run", "node", "generator", "strategy", "verifier", "judge", "finalists", "observers", "baseline", "seed",
@@ -69,6 +83,19 @@ OURS = (
     Strategy(random_search, dials=("n",)),
     Strategy(greedy_tokens, dials=("branch",), needs=BRANCHES),
     Strategy(beam_search, dials=("width", "branch"), needs=BRANCHES),
+    Strategy(adaptive_beam, dials=("width", "branch"), needs=BRANCHES, adaptive=True),
+    Strategy(diverse_beam, dials=("width", "branch"), needs=BRANCHES | {"signature"}),
+    Strategy(resampling_search, dials=("particles", "widen"), needs=BRANCHES | {"signature"}),
+    Strategy(backtracking_search, dials=("visits", "branch"), crowd=("branch",), needs=BRANCHES, adaptive=True),
+    Strategy(
+        zero_order, dials=("rounds", "neighbours"), crowd=("neighbours",), needs=frozenset({"neighbours"}),
+        from_prompt=True,
+    ),
+    Strategy(search_over_paths, dials=("paths", "branch"), needs=frozenset({"renoise"})),
+    Strategy(fk_steering, dials=("particles",), needs=BRANCHES),
+    Strategy(
+        ar_then_flow, dials=("width", "branch", "draws"), crowd=("width", "branch"), needs=frozenset({"handover"}),
+    ),
 )
 
 
@@ -77,10 +104,10 @@ def _as_strategy(plugin: Any) -> Strategy:
     strategy = plugin if isinstance(plugin, Strategy) else Strategy(plugin, needs=BRANCHES)
     if not strategy.run.__doc__:
         raise TypeError(f"strategy {strategy.name} needs a docstring: its first line is shown to people")
-    reserved = RESERVED & {param.name for param in strategy.params}
-    if reserved:
+    if reserved := RESERVED & {param.name for param in strategy.params}:
         raise TypeError(f"parameter {', '.join(sorted(reserved))} of strategy {strategy.name} is the name of an option")
-    unknown = strategy.needs - set(ABILITIES) or set(strategy.dials) - {param.name for param in strategy.params}
+    names = {param.name for param in strategy.params}
+    unknown = (strategy.needs - set(ABILITIES)) | ({*strategy.dials, *(strategy.crowd or ())} - names)
     if unknown:
         raise TypeError(f"strategy {strategy.name} names {', '.join(sorted(unknown))}, which there is not")
     return strategy
@@ -111,10 +138,10 @@ def checked_params(name: str, params: Mapping[str, Any], num_steps: int | None =
 
 
 def _check_candidates(name: str, params: Mapping[str, Any]) -> None:
-    sizes = {dial: params[dial] for dial in get_strategy(name).dials}
+    sizes = get_strategy(name).candidates(params)
     count = math.prod(sizes.values())
     if count > MAX_CANDIDATES:
-        product = " x ".join(f"{dial} {value}" for dial, value in sizes.items())
+        product = " x ".join(f"{size} {value}" for size, value in sizes.items())
         raise BadRequest(f"{product} makes {count} candidates a step: at most {MAX_CANDIDATES} are allowed")
 
 
