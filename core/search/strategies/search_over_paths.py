@@ -21,22 +21,24 @@ def search_over_paths(
 ) -> Steps[list[Node]]:
     """Renoise each path `branch` ways, denoise farther than that, keep the best paths (Ma et al. 2025, fig. 2).
 
-    In denoising steps: the first choice is after `start`, then every round goes `jump` back and jump + gain on. A path
-    also goes on as it is, so what is kept never looks worse than what was there.
+    In steps: the first round begins after `start`, each goes back by `jump` and on by jump + gain. A path also goes on
+    as it is, so what is kept never looks worse than what was there.
     """
     root = yield from search.start()
+    noisy = _first_noisy(search)
     samples = yield from search.expand([root], paths)
-    beam = yield from search.advance(samples, min(_first(search) + start, search.num_steps))
+    beam = yield from search.advance(samples, min(max(start, noisy + 1), search.num_steps))
     while not search.finished(beam):
         step = beam[0].step
         goal = min(step + gain, search.num_steps)
-        noised = yield from search.renoise(beam, max(_first(search) + 1, step - jump), branch)
+        same = yield from search.expand(beam, 1)
+        noised = yield from search.renoise(beam, max(noisy, step - jump), branch)
         others = yield from search.advance(noised, goal)
-        same = yield from search.advance(beam, goal)
+        same = yield from search.advance(same, goal)
         beam = yield from search.keep([*same, *others], paths, rule="paths")
     return (yield from search.keep(beam, 1, rule="best_of_n"))
 
 
-def _first(search: Search) -> int:
-    """Decisions before the first that is made in noise: none, but for a generator that hands over to diffusion."""
-    return getattr(search, "handover_step", 0)
+def _first_noisy(search: Search) -> int:
+    """The first step with noise to go back to: after the handover, where diffusion is handed over to."""
+    return getattr(search, "handover_step", 0) + 1
