@@ -10,6 +10,7 @@ It knows nothing of models and does not draw.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import secrets
@@ -61,7 +62,7 @@ class RunStore:
 
     Methods that take a run raise BadRequest when there is no such run, or no longer.
     cap_bytes: runs that were not used for longest are dropped when a run is created and all take more than this;
-    None is what BEAMSCOPE_RUNS_MB says. read_only: nothing in the folder is ever changed.
+    None is what BEAMSCOPE_RUNS_MB says, inf keeps all. read_only: nothing in the folder is ever changed.
     """
 
     def __init__(self, root: Path | None = None, cap_bytes: float | None = None, read_only: bool = False):
@@ -94,7 +95,7 @@ class RunStore:
 
         Never a pinned run, one that is being written or one of `keep`; runs that are compared stay or go together.
         """
-        if self.read_only or not self.root.is_dir():
+        if self.read_only or self.cap_bytes == math.inf or not self.root.is_dir():
             return []
         with runs_prune.alone(self.root):
             dropped = runs_prune.prune(self.root, self._runs(), self.cap_bytes, keep)

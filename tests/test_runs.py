@@ -11,7 +11,7 @@ from PIL import Image
 
 from core.runs import RunStore
 from core.search.errors import BadRequest
-from core.search.events import Improved, Started, WithImages
+from core.search.events import Failed, Improved, Judged, Started, WithImages
 from core.search.search import Search
 from core.search.tree import Tree
 from tests.test_search import log_of, spec_of, verifiers
@@ -85,6 +85,16 @@ def test_the_best_image_is_kept_without_loss(tmp_path):
     assert (np.asarray(Image.open(store.best_image(run, best))) == finals[best]).all()
 
 
+def test_the_image_a_judge_chose_is_kept_without_loss(tmp_path):
+    """It need not be one that the guide ever found to be the best."""
+    images = {node: np.full((4, 4, 3), 40 * node, np.uint8) for node in (1, 2)}
+    store = RunStore(tmp_path)
+    with store.create(spec_of("random_search", {"n": 3})) as writer:
+        writer.append(Judged(seq=0, seconds=0.0, images=images, judge="dear", scores={1: 0.0, 2: 1.0}, node=2))
+    assert (np.asarray(Image.open(store.best_image(writer.run, 2))) == images[2]).all()
+    assert not store.best_image(writer.run, 1).exists()
+
+
 @pytest.mark.parametrize("torn", [b"", b'{"v": 1, "kind": "fini', b"\x00\xff"])
 def test_a_torn_last_line_is_ignored(tmp_path, torn):
     store, run, events = stored(tmp_path)
@@ -118,6 +128,17 @@ def test_status_follows_the_writer(tmp_path):
     assert store.status(writer.run) == "running"
     writer.close()
     assert store.status(writer.run) == "interrupted"
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"v": 1', b"x" * 10_000])
+@pytest.mark.parametrize("length", [0, 3800, 3900, 4000, 4096, 100_000])
+def test_an_end_is_seen_however_long_its_line(tmp_path, length, torn):
+    store = RunStore(tmp_path)
+    with store.create(spec_of("random_search", {"n": 3})) as writer:
+        writer.append(Failed(seq=0, seconds=0.0, code="error", message="x" * length))
+    with open(store.folder(writer.run) / "events.jsonl", "ab") as log:
+        log.write(torn)
+    assert store.status(writer.run) == "failed"
 
 
 def test_two_processes_share_a_store_and_prune_it(tmp_path):

@@ -2,17 +2,21 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from core import runs_prune
 from core.runs import RunStore, default_cap
 from core.search.errors import BadRequest
+from core.search.events import Origin
 from core.search.search import Search
 from tests.test_search import log_of, spec_of, verifiers
 from tests.toy import ToyGenerator
@@ -137,6 +141,47 @@ def test_a_pair_is_pinned_by_either_lane_and_unpinned_again(tmp_path):
         store.pin(pairs[0])
 
 
+@pytest.mark.skipif(not runs_prune.fcntl, reason="needs locks")
+def test_a_pin_that_was_accepted_holds_whoever_prunes_at_that_moment(tmp_path, monkeypatch):
+    store, accepted, drop = RunStore(tmp_path, cap_bytes=0), [], runs_prune._drop
+    run = search(store)
+
+    def pin():
+        try:
+            store.pin(run)
+            accepted.append(True)
+        except BadRequest:
+            accepted.append(False)
+
+    def late_drop(folder):
+        pinning.start()
+        pinning.join(0.2)
+        drop(folder)
+
+    pinning = threading.Thread(target=pin)
+    monkeypatch.setattr(runs_prune, "_drop", late_drop)
+    store.prune()
+    pinning.join()
+    assert accepted == [store.has(run)]
+
+
+@pytest.mark.parametrize("ask", [
+    RunStore.load, RunStore.pin, RunStore.meta, RunStore.status, lambda store, run: store.image(run, 0, "final"),
+])
+def test_a_run_that_goes_between_two_looks_is_no_run(tmp_path, monkeypatch, ask):
+    store, folder = RunStore(tmp_path), RunStore.folder
+    run = search(store)
+
+    def found_and_gone(self, run):
+        path = folder(self, run)
+        shutil.rmtree(path)
+        return path
+
+    monkeypatch.setattr(RunStore, "folder", found_and_gone)
+    with pytest.raises(BadRequest, match="there is no run"):
+        ask(store, run)
+
+
 READERS = {
     "load": lambda store, run: store.load(run),
     "read": lambda store, run: store.read(run, 7),
@@ -191,6 +236,13 @@ def test_a_store_that_is_only_read_is_never_changed(tmp_path):
     assert everything(tmp_path) == before
 
 
+def test_without_a_cap_nothing_is_dropped_or_noted(tmp_path):
+    store = RunStore(tmp_path, cap_bytes=float("inf"))
+    search(store)
+    before = everything(tmp_path)
+    assert store.prune() == [] and everything(tmp_path) == before
+
+
 def test_the_size_is_that_of_the_files_before_and_after_it_is_noted(tmp_path):
     store = RunStore(tmp_path)
     run = search(store)
@@ -210,6 +262,9 @@ def test_a_run_knows_what_it_goes_on_from(tmp_path):
     first = search(store)
     assert store.info(first).parent is None
     assert store.info(search(store, parent=first)).parent == first
+    origin = Origin(**{field.name: {} if field.name == "winner" else first for field in fields(Origin)})
+    with store.create(replace(SPEC, origin=origin)) as writer:
+        assert store.info(writer.run).parent == first
 
 
 @pytest.mark.parametrize("meta", [{}, {"created": "2026-01-01T00:00:00+00:00", "title": "digits", "beside": None},
