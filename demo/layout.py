@@ -32,7 +32,11 @@ FINEST = 1e-4  # step of a slider
 LOAD_PATIENCE = 120  # seconds that the first estimate waits for the models
 DEFAULT_STRATEGY = "beam_search"
 # Ends of sliders where the schema allows more: beyond them a tree is too large to be looked at, or nothing changes.
-SLIDER_END = {"width": 16, "branch": 16, "n": 128, "visits": 64, "particles": 32, "paths": 16, "temper": 10}
+SLIDER_END = {
+    "n": 128, "visits": 64, "particles": 32, "rounds": 32, "temper": 10,
+    "width": 16, "branch": 16, "paths": 16, "neighbours": 16, "draws": 16, "per_ancestor": 16, "scales": 16,
+    "start": 16, "jump": 16, "gain": 16, "every": 16,
+}  # fmt: skip
 WIDEST = 20  # span of a slider with fractions; of a larger one the steps are too coarse, and the number is typed
 FRACTIONS = 50  # that a slider with fractions has at least
 
@@ -87,7 +91,7 @@ def _settings(models: Models) -> tuple[list[gr.components.Component], Notice]:
         groups, parameters = _parameter_groups(models.steps)
         verifier = _choice(strings.VERIFIER, guide_choices(models), next(iter(models.verifiers)))
         gflop = Dial(1, models.max_gflop, value=models.default_gflop, step=1, label=strings.BUDGET, buttons=[])
-        seed = Amount(7, label=strings.SEED, precision=0)
+        seed = Amount(7, label=strings.SEED, precision=0, elem_classes="bs-amount")
         judge, finalists = _advanced(models)
         estimate = Notice(lines(line("info", ("plain", strings.LOADING))), elem_id="bs-estimate")
     _wire_choices(models, (model, about), (strategy, helps, groups), _looks(parameters))
@@ -161,7 +165,8 @@ def parameter_control(strategy: str, param: Param, steps: tuple[str, ...]) -> gr
     low, high = param.range.low, _slider_end(param)
     if param.optional or (not param.whole and high - low > WIDEST):
         typed = {"placeholder": strings.OFF} if param.optional else {}
-        return Amount(precision=0 if param.whole else None, step=1 if param.whole else 0.1, **typed, **options)
+        whole = {"precision": 0} if param.whole else {"step": 0.1}
+        return Amount(elem_classes="bs-amount", **whole, **typed, **options)
     return Dial(low, high, step=1 if param.whole else _fraction(low, high, param.default), buttons=[], **options)
 
 

@@ -35,7 +35,7 @@ JUDGE = "Judge: chooses among the best"
 NO_JUDGE = "none"
 FINALISTS = "Finalists: shown to the judge"
 OFF = "off"
-NOT_WITH_MODEL = "{name} (not with this model)"
+NOT_WITH_MODEL = "{name} (other models)"
 
 STRATEGY_NAMES = {
     "random_search": "Random search",
@@ -64,26 +64,26 @@ GENERATOR_NAMES = {
 }
 PARAMETERS = {  # "strategy.parameter" where the same name means something else
     "branch": "Branch: children of each",
-    "closeness": "Closeness: cosine of noises",
+    "closeness": "Closeness of the noises",
     "draws": "Draws: images of each",
     "every": "Every: steps to a choice",
     "gain": "Gain: steps won a round",
     "generations": "Generations: ancestor above",
-    "jump": "Jump: steps back into noise",
+    "jump": "Jump: steps back",
     "look": "Look: what the verifier judges",
     "n": "Images to choose from",
-    "neighbours": "Neighbours: tried each round",
+    "neighbours": "Neighbours: tried a round",
     "particles": "Particles: side by side",
     "paths": "Paths: kept every round",
     "per_ancestor": "Most of one ancestor",
     "potential": "Potential: what counts",
-    "resampler": "Resampler: how copies are drawn",
-    "rounds": "Rounds: moves it may make",
+    "resampler": "Resampler: who draws copies",
+    "rounds": "Rounds: moves allowed",
     "scales": "Scales: decided by the beam",
     "start": "Start: steps to first choice",
     "stop": "Stop: at this score",
     "temper": "Temper: weight of the score",
-    "threshold": "Threshold: a good enough score",
+    "threshold": "Threshold: good enough score",
     "tolerance": "Tolerance: what looks alike",
     "visits": "Visits: nodes it may grow",
     "widen": "Widen: times more at first",
@@ -93,7 +93,7 @@ LOOKS = {"preview": "preview, as it is (cheap)", "rollout": "rollout, finished (
 LOOK_STEP = "ahead to step {step} ({label})"
 
 BUDGET = "Budget, GFLOP"
-SEED = "Seed: the same gives the same run"
+SEED = "Seed: repeats a run"
 
 BUSY = "The server has {count} searches waiting, which is its limit. Try again in a minute."
 LOADING = "Loading the models; the first search starts when they are ready."

@@ -19,7 +19,7 @@ KEPT_ROOM = 1.0      # units of height of a node that was kept
 OTHER_ROOM = 0.55    # of one that was pruned or is still waiting
 MAX_DRAWN = 400      # nodes; pruned ones beyond it are counted at the foot of their step
 MAX_UNITS = 18.0     # height of a column, as far as leaving out pruned nodes can limit it
-MAX_THUMBS = 96      # every candidate of a default search
+MAX_THUMBS = 160     # every candidate of a default search
 
 # The range of scores that colours span, per verifier, so that colours compare between runs; scores outside widen it.
 # A faithful image has a mean reward of 1 and a mismatched one of -1; CLIPScore is 100 x cosine; Aesthetic has marks.
@@ -29,6 +29,8 @@ SPANS: Mapping[str, tuple[float, float]] = {
 }  # fmt: skip
 
 Row = dict[str, Any]
+Place = tuple[int, bool, int, int]
+UNRANKED: Place = (1, False, 0, 0)
 
 
 def image_kind(tree: Tree, node: Node) -> str | None:
@@ -89,9 +91,26 @@ def _columns(tree: Tree) -> dict[int, list[Node]]:
     columns: dict[int, list[Node]] = {}
     for node in tree.nodes.values():
         columns.setdefault(node.step, []).append(node)
+    order = _order(tree)
     for column in columns.values():
-        column.sort(key=lambda node: (node.rank is None, node.choice or 0, node.rank or 0, node.id))
+        column.sort(key=lambda node: (order[node.id], node.id))
     return columns
+
+
+def _order(tree: Tree) -> dict[int, Place]:
+    """What nodes of one step are sorted by: kept ones first, then by choice and rank.
+
+    A node that was not ranked goes with the first of what grew from it, so that its path is a straight line.
+    """
+    order: dict[int, Place] = {}
+    for node in reversed(tree.nodes.values()):
+        ahead = [order[child.id] for child in tree.children(node.id) if child.step > node.step]
+        order[node.id] = min(ahead, default=UNRANKED) if node.rank is None else _own_place(node)
+    return order
+
+
+def _own_place(node: Node) -> Place:
+    return 0, node.status == "pruned", node.choice, node.rank
 
 
 def _most_telling(column: list[Node], rooms: Mapping[int, float], always: set[int], limit: int) -> list[Node]:

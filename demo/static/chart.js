@@ -38,7 +38,7 @@ function trace(comparison, lane, index, colours) {
 // The frame holds the whole run from the start: the x axis ends at the planned compute and y at all scores to come.
 // Before the first score y is the verifier's own range; of that it never shows less than a tenth, lest noise look large.
 function span({ lanes, head }) {
-  const scores = lanes.flatMap((lane) => lane.frames.filter((f) => f.best).map((f) => f.best.score));
+  const scores = lanes.flatMap((lane) => lane.frames.filter((f) => f.best).map((f) => f.best.peak));
   if (!scores.length) return head.span;
   const [low, high] = [Math.min(...scores), Math.max(...scores)];
   const pad = Math.max((high - low) * 0.2, ((head.span[1] - head.span[0]) * LEAST - (high - low)) / 2);
@@ -48,7 +48,7 @@ function span({ lanes, head }) {
 // Below the axis it says why a chart of a single point is no mistake; the second line is there from the start.
 function caption({ head, lanes: [lane] }) {
   const late = !head.early && lane.curve.length < 2;
-  return `total compute, GFLOP<br>${late ? `${lane.label}: no image is finished before the last scale` : " "}`;
+  return `total compute, GFLOP<br>${late ? `${lane.label}: no image is finished before the last step` : " "}`;
 }
 
 export function drawChart(host, comparison) {

@@ -37,7 +37,7 @@ export function palette(host) {
   const read = (name) => style.getPropertyValue(name).trim();
   return {
     ink: read("--bs-ink"), muted: read("--bs-muted"), line: read("--bs-line"), faint: read("--bs-faint"),
-    panel: read("--bs-panel"), best: read("--bs-best"), selected: read("--bs-selected"), flow: read("--bs-flow"),
+    panel: read("--bs-panel"), best: read("--bs-best"), selected: read("--bs-selected"), flow: read("--bs-flow"), back: read("--bs-back"),
     font: read("--bs-font"),
   };
 }

@@ -3,6 +3,7 @@
 
 import { el, gflop, imageUrl, number, plural, setText } from "./dom.js";
 
+const LONG = 14; // pictures of a path: of more the pictures are smaller
 const STATES = {
   waiting: "waiting", running: "searching", done: "done", budget: "done, budget used", cancelled: "stopped",
   failed: "failed", interrupted: "interrupted", idle: "no run yet",
@@ -79,7 +80,7 @@ export class Inspector {
     setText(this.heading, "Node inspector");
     this.body.replaceChildren(
       el("div", { class: "bs-picture bs-empty", text: "Click any node, even a faded one" }),
-      el("p", { class: "bs-muted", text: "Or give the tree the focus and use the arrow keys. You will see the picture at that scale, "
+      el("p", { class: "bs-muted", text: "Or give the tree the focus and use the arrow keys. You will see the picture at that step, "
         + "what every verifier says of it, what it cost and why it was kept or pruned." }));
     this.element.classList.remove("bs-open");
   }
@@ -97,13 +98,14 @@ export class Inspector {
     this.body.replaceChildren(
       picture, this.path(facts),
       el("p", { class: `bs-why bs-why-${facts.state}`, text: facts.why }),
-      factRows(facts.scores.map((score) => [score.guide ? `${score.name} (guides)` : score.name, number(score.value), score.guide])),
+      factRows(facts.scores.map((score) => [score.part ? `${score.name} (${score.part})` : score.name, number(score.value), score.part])),
       factRows(facts.pairs));
     if (open) this.element.classList.add("bs-open");
   }
 
   path(facts) {
-    return el("ol", { class: "bs-path", "aria-label": "Path from the prompt" }, facts.path.map((step) => el("li", {}, el("button", {
+    const long = facts.path.length > LONG ? " bs-long" : "";
+    return el("ol", { class: `bs-path${long}`, "aria-label": "Path from the prompt" }, facts.path.map((step) => el("li", {}, el("button", {
       type: "button", title: step.label, "aria-label": step.label, "aria-current": step.id === facts.id ? "true" : null,
       onclick: () => this.onSelect(step.id),
     }, step.image ? el("img", { src: step.image, width: 32, height: 32, alt: "" }) : el("span", { text: step.short })))));
@@ -113,6 +115,11 @@ export class Inspector {
 function pictureOf(lane) {
   const best = lane.facts && lane.facts.best;
   return best ? { url: imageUrl(lane.run, best.node, best.image), best } : null;
+}
+
+function scoresOf(best, head) {
+  const judged = best.judged === null ? "" : `${head.judge} ${number(best.judged)} · `;
+  return `${judged}${head.verifier} ${number(best.score)}`;
 }
 
 export class Pictures {
@@ -141,7 +148,7 @@ export class Pictures {
   fill(figure, lane, head) {
     const found = pictureOf(lane);
     setText(figure.title, lane.label);
-    setText(figure.score, found ? `${head.verifier} ${number(found.best.score)}` : "–");
+    setText(figure.score, found ? scoresOf(found.best, head) : "–");
     setText(figure.cost, `${gflop(lane.facts ? lane.facts.gflop : 0)} GFLOP spent`);
     figure.image.hidden = !found;
     figure.empty.hidden = Boolean(found);

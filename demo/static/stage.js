@@ -69,15 +69,15 @@ class Stage {
     this.ends = [el("span", { class: "bs-end" }), el("span", { class: "bs-end" })];
     const item = (kind, text) => el("span", { class: "bs-key" }, [el("i", { class: `bs-swatch bs-swatch-${kind}` }), text]);
     return el("div", { class: "bs-legend" }, [
-      item("best", "best path"), item("kept", "kept"), item("pruned", "pruned"),
+      item("best", "best path"), item("kept", "kept"), item("pruned", "pruned"), this.back = item("back", "back into noise"),
       el("span", { class: "bs-key bs-scale" }, ["score", this.ends[0], el("i", { class: "bs-cividis" }), this.ends[1]]),
-      el("span", { class: "bs-key bs-wide", text: "coarse to fine, best on top · drag to zoom, double-click for all" }),
+      el("span", { class: "bs-key bs-wide", text: "drag to zoom, double-click for all" }),
     ]);
   }
 
   results() {
     const key = (kind, text) => el("span", { class: "bs-key" }, [el("i", { class: `bs-line bs-line-${kind}` }), text]);
-    this.keys = [key("first", "AR"), key("second", "diffusion")];
+    this.keys = [key("first", "search"), key("second", "beside it")];
     return el("div", { class: "bs-results" }, [
       el("section", { "aria-label": "Any-time chart" }, [el("div", { class: "bs-subtitle" },
         [el("h2", { text: "Score against compute" }), ...this.keys]), this.chart]),
@@ -220,7 +220,9 @@ class Stage {
 
   showTitles() {
     const { head, lanes } = this.comparison;
-    setText(this.heading, `${this.recorded ? "Recorded run" : "Run"}: “${head.prompt}” · ${head.method} · seed ${head.seed}`);
+    const origin = head.origin ? ` · ${head.origin}` : "";
+    setText(this.heading, `${this.recorded ? "Recorded run" : "Run"}: “${head.prompt}” · ${head.method} · seed ${head.seed}${origin}`);
+    this.back.hidden = ![...lanes[0].rows.values()].some((row) => this.tree.isBack(row));
     this.heading.title = this.heading.textContent;
     head.span.forEach((end, index) => setText(this.ends[index], number(end, 2)));
     this.keys.forEach((key, index) => {

@@ -30,7 +30,7 @@ class Lane {
     for (const row of frame.nodes) this.rows.set(row.id, row);
     const before = this.facts && this.facts.best;
     this.facts = frame;
-    if (frame.best && (!before || before.score !== frame.best.score)) this.curve.push([frame.gflop, frame.best.score]);
+    if (frame.best && (!before || before.peak !== frame.best.peak)) this.curve.push([frame.gflop, frame.best.peak]);
   }
 }
 

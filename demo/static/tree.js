@@ -1,11 +1,14 @@
-// The tree, drawn with Plotly: x = scale, y = place in its scale, colour = score. On a narrow screen the axes change
-// places and scales run downwards. Rows come with their places; pixels are decided here.
+// The tree, drawn with Plotly: x = step, y = place in its step, colour = score. On a narrow screen the axes change
+// places and steps run downwards. A child that went back into noise stands before its parent, at the end of an arc.
+// Rows come with their places; pixels are decided here.
 
 import { el, imageUrl, palette, plural } from "./dom.js";
 
 const LARGEST = 54; // px: the picture on a kept node, where there is room
 const SMALLEST = 9;
 const NARROW = 620; // px: below this the tree runs downwards
+const ARC = Array.from({ length: 17 }, (_, i) => i / 16); // where an arc is sampled
+const LANE = 0.9; // units above the tree that the arcs have for themselves
 
 export class TreeView {
   constructor(host, card, { onSelect }) {
@@ -46,7 +49,7 @@ export class TreeView {
     const steps = this.head.steps.length;
     const facts = this.lane && this.lane.facts;
     const units = Math.max(6, facts ? facts.units : 6) + (facts && Object.keys(facts.hidden).length ? 1 : 0);
-    const spans = { step: [-0.45, steps - 0.55], unit: [-0.1, units + 0.1] };
+    const spans = { step: [-0.45, steps - 0.55], unit: [this.drawn().some((row) => this.isBack(row)) ? -LANE : -0.1, units + 0.1] };
     const frame = [box.width - margin.l - margin.r, box.height - margin.t - margin.b];
     const m = { ...box, down, margin, steps, units, spans };
     const [x, y] = this.shownSpans(m).map((length, i) => frame[i] / length); // pixels per unit of each axis
@@ -64,11 +67,11 @@ export class TreeView {
 
   // While this stays the same a zoom does too.
   box(m) {
-    return [this.lane && this.lane.run, m.down, m.units, m.steps].join();
+    return [this.lane && this.lane.run, m.down, m.units, m.steps, m.spans.unit[0]].join();
   }
 
   size(row, m) {
-    if (row.parent === null) return 16;
+    if (row.parent === null && !row.image) return 16;
     return Math.max(SMALLEST, Math.min(row.h * m.perUnit * 0.9, m.perStep * 0.66, LARGEST));
   }
 
@@ -94,22 +97,50 @@ export class TreeView {
     if (!this.ready) this.listen();
   }
 
+  isBack(row) {
+    const parent = row.parent === null ? null : this.lane.rows.get(row.parent);
+    return Boolean(parent) && row.x <= parent.x;
+  }
+
   edges(rows, path, m, colours) {
-    const lines = { pruned: [[], []], kept: [[], []], best: [[], []] };
+    const lines = { pruned: [[], []], kept: [[], []], best: [[], []], back: [[], []], bestBack: [[], []] };
     for (const row of rows) {
       const parent = row.parent === null ? null : this.lane.rows.get(row.parent);
       if (!parent || parent.y === null) continue;
-      const kind = path.has(row.id) && path.has(row.parent) ? "best" : row.state === "pruned" ? "pruned" : "kept";
-      const [a, b] = [this.place(parent, m), this.place(row, m)];
-      lines[kind][0].push(a[0], b[0], null);
-      lines[kind][1].push(a[1], b[1], null);
+      const best = path.has(row.id) && path.has(row.parent);
+      const back = this.isBack(row);
+      const kind = back ? (best ? "bestBack" : "back") : best ? "best" : row.state === "pruned" ? "pruned" : "kept";
+      for (const point of back ? this.arc(parent, row) : [parent, row]) {
+        const [x, y] = this.place(point, m);
+        lines[kind][0].push(x);
+        lines[kind][1].push(y);
+      }
+      lines[kind].forEach((values) => values.push(null));
     }
     const trace = ([x, y], line) => ({ x, y, line, type: "scatter", mode: "lines", hoverinfo: "skip" });
     return [
+      { ...trace(lines.back, { color: colours.back, width: 1.2 }), opacity: 0.45 },
       trace(lines.pruned, { color: colours.faint, width: 1, dash: "dot" }),
       trace(lines.kept, { color: colours.muted, width: 1.5 }),
+      trace(lines.bestBack, { color: colours.best, width: 2.5, dash: "dash" }),
       trace(lines.best, { color: colours.best, width: 4 }),
     ];
+  }
+
+  // Over the tree and back: a Bezier curve that leaves the parent forwards and comes to the child from before it.
+  arc(parent, row) {
+    const curve = (top) => ARC.map((t) => {
+      const weights = [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t ** 2 * (1 - t), t ** 3];
+      const mixed = (values) => values.reduce((sum, value, i) => sum + weights[i] * value, 0);
+      return { x: mixed([parent.x, parent.x + 0.45, row.x - 0.45, row.x]), y: mixed([parent.y, top, top, row.y]) };
+    });
+    let top = -LANE;
+    let points = curve(top);
+    for (let tries = 0; tries < 4; tries += 1) { // until its highest place is in the lane above all nodes
+      top -= 0.7 * LANE + Math.min(...points.map((point) => point.y));
+      points = curve(top);
+    }
+    return points;
   }
 
   nodes(rows, path, m, colours) {
@@ -120,8 +151,8 @@ export class TreeView {
         : path.has(row.id) ? colours.best
           : row.state === "pruned" ? colours.faint : colours.muted;
     const width = (row) => (row.id === this.selected ? 4 : path.has(row.id) ? 3.5 : row.state === "pruned" ? 1 : 1.5);
-    const symbol = (row) => (row.parent === null ? "circle" : "square");
-    const opacity = (row) => (row.state === "pruned" && row.id !== this.selected ? 0.5 : 1);
+    const symbol = (row) => (row.parent === null && !row.image ? "circle" : "square");
+    const opacity = (row) => (this.isFaded(row, path) ? 0.5 : 1);
     return {
       type: "scatter", mode: "markers", hoverinfo: "none",
       x: rows.map((row) => this.place(row, m)[0]),
@@ -134,6 +165,10 @@ export class TreeView {
         line: { color: rows.map(edge), width: rows.map(width) },
       },
     };
+  }
+
+  isFaded(row, path) {
+    return row.state === "pruned" && row.id !== this.selected && !path.has(row.id);
   }
 
   layout(rows, path, m, colours) {
@@ -169,7 +204,7 @@ export class TreeView {
         source: imageUrl(this.lane.run, row.id, row.image, 64), x, y, xref: "x", yref: "y",
         sizex: inner / m.x, sizey: inner / m.y, sizing: "stretch",
         xanchor: "center", yanchor: "middle", layer: "above",
-        opacity: row.state === "pruned" && row.id !== this.selected ? 0.45 : 1,
+        opacity: this.isFaded(row, path) ? 0.45 : 1,
       };
     });
   }
@@ -217,7 +252,7 @@ export class TreeView {
     const rank = row.rank === null ? "" : ` · rank ${row.rank + 1} of ${row.of}`;
     const picture = row.image
       ? el("img", { src: imageUrl(this.lane.run, id, row.image), width: 256, height: 256, alt: "" })
-      : el("p", { class: "bs-empty", text: "no preview at this scale" });
+      : el("p", { class: "bs-empty", text: "no preview at this step" });
     const line = el("p", { text: `Node ${id} · ${this.head.steps[row.x]} · ${score}${rank} · ${row.state}` });
     this.card.replaceChildren(picture, line);
     this.card.hidden = false;
@@ -255,7 +290,7 @@ export class TreeView {
     const first = (list) => list.reduce((a, b) => (a && a.y <= b.y ? a : b), null);
     if (!row || move === "root") return this.lane.rows.get(0);
     if (move === "parent") return this.lane.rows.get(row.parent);
-    if (move === "child") return first(rows.filter((other) => other.parent === row.id));
+    if (move === "child") return first(rows.filter((other) => other.parent === row.id && other.x > row.x)) || first(rows.filter((other) => other.parent === row.id));
     if (move === "best") return this.lane.rows.get(this.lane.facts.path.at(-1));
     if (move === "open") return row;
     const column = rows.filter((other) => other.x === row.x).sort((a, b) => a.y - b.y);

@@ -154,7 +154,7 @@ def test_the_chosen_model_decides_what_can_be_looked_at_and_which_strategies_com
     assert sorted(names) == sorted(STRATEGIES)
     works = [unsupported(name, "noisy", models.abilities("noisy")) is None for name in names]
     assert works == sorted(works, reverse=True) and len(set(works)) == 2
-    assert [" (not with this model)" in label for label, _ in strategies["choices"]] == [not one for one in works]
+    assert [label.endswith(" (other models)") for label, _ in strategies["choices"]] == [not one for one in works]
     assert "unknown generator" in layout.show_model(models, {"a": 1}, ("rollout",))[0].lower()
 
 
