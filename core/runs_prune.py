@@ -130,7 +130,8 @@ def _group(root: Path, runs: Sequence[str]) -> Group:
 
 def _beside(meta: Path) -> str | None:
     with suppress(OSError, ValueError, AttributeError):
-        return json.loads(meta.read_bytes()).get("beside")
+        other = json.loads(meta.read_bytes()).get("beside")
+        return other if isinstance(other, str) else None
     return None
 
 

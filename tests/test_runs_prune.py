@@ -297,6 +297,19 @@ def test_what_dead_processes_left_is_removed_and_nothing_that_is_not_ours(tmp_pa
     writer.close()
 
 
+@pytest.mark.parametrize("damaged", ["", "[]", "7", '{"beside": [1]}', "\0"])
+def test_a_damaged_run_is_told_and_does_not_stand_in_the_way(tmp_path, damaged):
+    store = RunStore(tmp_path)
+    bad, good = search(store), search(store)
+    (tmp_path / bad / "meta.json").write_text(damaged)
+    if damaged[:1] != "{":
+        with pytest.raises(BadRequest, match=f"meta.json of run {bad} is damaged"):
+            store.info(bad)
+    assert good in {info.run for info in store.list()}
+    store.cap_bytes = 0
+    assert {bad, good} == set(store.prune())
+
+
 @pytest.mark.parametrize(("text", "megabytes"), [("", 2048), ("1", 1), ("0.5", 0.5), ("0", 0), ("inf", float("inf"))])
 def test_the_cap_comes_from_the_environment(monkeypatch, tmp_path, text, megabytes):
     monkeypatch.setenv("BEAMSCOPE_RUNS_MB", text)
