@@ -19,8 +19,8 @@ from typing import Any, NoReturn
 from core.generators.registry import GENERATORS
 from core.reference import markdown, reference
 from core.registry import readiness
-from core.report import choices, ending, export, in_words, summary
-from core.request import check, prepare, prepare_pair
+from core.report import choices, ending, export, forecast, forecast_in_words, in_words, summary
+from core.request import Prepared, check, prepare, prepare_pair
 from core.resume import resumed
 from core.running import perform
 from core.runs import RunStore
@@ -119,6 +119,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="(0, or that of the node gone on from)")
     parser.add_argument("--budget", type=Budget.parse, default=Budget(), metavar="AMOUNT",
                         help="what is not given is sized to it: 250 (GFLOP), 1365nfe, 10s or 64images")
+    parser.add_argument("--dry-run", action="store_true", help="only say what it would cost and how long it would take")
     parser.add_argument("--memory", type=int, metavar="MIB", help="weights, states and batches stay within it")
     parser.add_argument("--out", type=Path, metavar="DIR", help="also write best.png, run.json and previews there")
 
@@ -197,6 +198,8 @@ def _resume(args: argparse.Namespace) -> int:
 
 
 def _run(spec: RunSpec, args: argparse.Namespace) -> int:
+    if args.dry_run:
+        return _forecast(prepare(spec, timed=True), args)
     store, lanes = RunStore(), [prepare(spec)]
     _note_unknown(lanes[0].spec)
     [(run, tree)] = perform(store, lanes, _memory(args))
@@ -208,11 +211,21 @@ def _run(spec: RunSpec, args: argparse.Namespace) -> int:
     return _exit_code([tree])
 
 
+def _forecast(lane: Prepared, args: argparse.Namespace) -> int:
+    if args.json:
+        _print_json(forecast(lane.spec, lane.cost))
+    else:
+        _print_lines(forecast_in_words(lane.spec, lane.cost))
+    return 0
+
+
 def _memory(args: argparse.Namespace) -> int | None:
     return None if args.memory is None else args.memory * MEBI
 
 
 def _compare(args: argparse.Namespace) -> int:
+    if args.dry_run:
+        raise BadRequest("a comparison has no dry run: search --dry-run sizes one side, and the other is as large")
     store, lanes = RunStore(), prepare_pair(_spec(args), args.baseline)
     _note_unknown(lanes[0].spec)
     names, results = ("ar", "diffusion"), perform(store, lanes, _memory(args))

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from core.runs import RunStore
-from core.search.budget import GIGA
-from core.search.events import Event, Failed, Finished, Pruned
+from core.search.budget import GIGA, Cost
+from core.search.events import Event, Failed, Finished, Pruned, RunSpec
 from core.search.tree import Tree
 
 
@@ -44,8 +44,7 @@ def _pruned(tree: Tree) -> list[int]:
 
 def in_words(tree: Tree, run: str, image: Path | None) -> Iterator[str]:
     spec, cost = tree.spec, tree.spent
-    params = ", ".join(f"{name} {value}" for name, value in spec.params.items())
-    yield f"run    {run}: {spec.prompt!r}, {spec.generator}, {spec.strategy} ({params}), seed {spec.seed}"
+    yield f"run    {run}: {_asked(spec)}"
     best = _best(tree, image)
     if best:
         scores = " · ".join(f"{name} {score:.3f}" for name, score in best["scores"].items())   # the guide's first
@@ -53,17 +52,41 @@ def in_words(tree: Tree, run: str, image: Path | None) -> Iterator[str]:
         yield f"image  {best['image']}"
     if spec.origin:
         yield f"regret {_regret(tree)}"
-    yield (
-        f"cost   {cost.flops / GIGA:.2f} GFLOP (generator {cost.flops_generator / GIGA:.2f}, "
-        f"decoder {cost.flops_decoder / GIGA:.2f}, verifier {cost.flops_verifier / GIGA:.2f}), {cost.nfe} NFE, "
-        f"{cost.tokens} tokens, {cost.decodes} decodes, {cost.verifier_calls} verifier calls, "
-        f"{cost.cache_hits} scores found again, {tree.seconds:.1f} s, {cost.peak_bytes / 2**20:.0f} MiB"
-    )
+    yield f"cost   {_spent(cost)}, {cost.cache_hits} scores found again, {tree.seconds:.1f} s, {_mebi(cost)}"
     yield (
         f"shared {cost.flops_generator / GIGA:.2f} GFLOP in the generator where every candidate from the bare prompt "
         f"would have been {cost.flops_unshared / GIGA:.2f}"
     )
     yield f"tree   {len(tree.nodes)} nodes, {len(_pruned(tree))} pruned, {tree.num_steps} scales"
+
+
+def forecast(spec: RunSpec, cost: Cost) -> dict[str, Any]:
+    """A run that was only sized, as one JSON object."""
+    return {"prompt": spec.prompt, "generator": spec.generator, "strategy": spec.strategy, "params": dict(spec.params),
+            "verifier": spec.verifier, "seed": spec.seed, "cost": {**vars(cost), "flops": cost.flops}}
+
+
+def forecast_in_words(spec: RunSpec, cost: Cost) -> Iterator[str]:
+    yield f"run    {_asked(spec)}"
+    yield f"cost   at most {_spent(cost)}, {cost.images} finished images"
+    yield f"time   {f'about {cost.seconds:.2g} s' if cost.seconds else 'not known: one image takes too long to try'}"
+
+
+def _asked(spec: RunSpec) -> str:
+    params = ", ".join(f"{name} {'off' if value is None else value}" for name, value in spec.params.items())
+    return f"{spec.prompt!r}, {spec.generator}, {spec.strategy} ({params}), seed {spec.seed}"
+
+
+def _spent(cost: Cost) -> str:
+    return (
+        f"{cost.flops / GIGA:.2f} GFLOP (generator {cost.flops_generator / GIGA:.2f}, "
+        f"decoder {cost.flops_decoder / GIGA:.2f}, verifier {cost.flops_verifier / GIGA:.2f}), {cost.nfe} NFE, "
+        f"{cost.tokens} tokens, {cost.decodes} decodes, {cost.verifier_calls} verifier calls"
+    )
+
+
+def _mebi(cost: Cost) -> str:
+    return f"{cost.peak_bytes / 2**20:.0f} MiB"
 
 
 def _regret(tree: Tree) -> str:

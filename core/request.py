@@ -33,7 +33,7 @@ class Prepared:
     spec: RunSpec
     generator: Any
     verifiers: Mapping[str, Any]
-    cost: Cost     # the most that it will spend, seconds included where they can be told
+    cost: Cost     # the most that it will spend; seconds where it was timed
 
 
 def check(spec: RunSpec) -> None:
@@ -58,12 +58,15 @@ def _check_words(prompt: str) -> None:
         raise PromptOutOfWorld(f"the embedded world knows no word of {quoted}: {'; '.join(words.notes)}")
 
 
-def prepare(spec: RunSpec) -> Prepared:
-    """Check, load and size a request. Raises as `check`, `fit` and the loaders do."""
+def prepare(spec: RunSpec, timed: bool = False) -> Prepared:
+    """Check, load and size a request. Raises as `check`, `fit` and the loaders do.
+
+    Where its budget is one of seconds, or if it is to be `timed`, the models are tried out to know their speed.
+    """
     check(spec)
     generator = load_generator(spec.generator)
     verifiers = {name: load_verifier(name) for name in named(spec)}
-    found = _speeds(spec, generator, verifiers)
+    found = _speeds(spec, generator, verifiers) if timed or spec.budget_seconds else None
     spec = fit(spec, generator, verifiers, found)
     return Prepared(spec, generator, verifiers, estimate(spec, generator, verifiers, speeds=found))
 

@@ -13,6 +13,7 @@ from core.request import Prepared
 from core.runs import RunStore
 from core.runs_writer import RunWriter
 from core.search.budget import GIGA
+from core.search.events import Finished
 from core.search.search import Search
 from core.search.tree import Tree
 
@@ -31,7 +32,7 @@ def perform(store: RunStore, lanes: Sequence[Prepared], memory_limit: int | None
         for lane, event in race(*(search.run() for search in searches)):
             writers[lane].append(event)
             progress.show([search.tree for search in searches])
-    progress.close()
+    progress.close([search.tree for search in searches])
     return [(writer.run, search.tree) for writer, search in zip(writers, searches, strict=True)]
 
 
@@ -65,15 +66,21 @@ class _Progress:
 
     def show(self, trees: Sequence[Tree]) -> None:
         spent = sum(tree.spent.flops for tree in trees)
-        share = min(1.0, spent / self.flops)
+        self._draw(trees, min(1.0, spent / self.flops), f"{spent / GIGA:.1f} of {self.flops / GIGA:.1f} GFLOP")
+
+    def close(self, trees: Sequence[Tree]) -> None:
+        """All is done, also where equal candidates or an early end have made it cheaper than forecast."""
+        if all(isinstance(tree.end, Finished) for tree in trees):
+            self.drawn = -1
+            self._draw(trees, 1.0, f"{sum(tree.spent.flops for tree in trees) / GIGA:.1f} GFLOP")
+        if self.live:
+            print(file=sys.stderr)
+
+    def _draw(self, trees: Sequence[Tree], share: float, amount: str) -> None:
         if not self.live and int(share * 10) == self.drawn:
             return
         self.drawn = int(share * 10)
         bar = "#" * round(share * BAR)
         best = " | ".join(f"best {tree.best_score():.3f}" for tree in trees if tree.best())
-        line = f"[{bar:<{BAR}}] {share:4.0%}  {spent / GIGA:.1f} of {self.flops / GIGA:.1f} GFLOP  {best}"
+        line = f"[{bar:<{BAR}}] {share:4.0%}  {amount}  {best}"
         print(f"\r{line}\033[K" if self.live else line, end="" if self.live else "\n", file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        if self.live:
-            print(file=sys.stderr)

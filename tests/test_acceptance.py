@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import cli
+from core import cli, running
 from core.generators.registry import GENERATORS, load_generator
 from core.models import weights
 from core.registry import Entry, lazy
@@ -105,7 +105,7 @@ def default(home):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BEAMSCOPE_RUNS", str(home))
-        patch.setattr(cli, "Search", Watched)
+        patch.setattr(running, "Search", Watched)
         patch.setattr(cli, "_print_json", lambda data: done.update(result=json.loads(json.dumps(data))))
         assert cli.main(["search", PROMPT, "--seed", "7", "--json"]) == 0
     return SimpleNamespace(result=done["result"], tree=done["search"].tree)
@@ -114,7 +114,7 @@ def default(home):
 def test_the_object_has_the_promised_keys_and_types(default):
     result = default.result
     types = {"run": str, "prompt": str, "strategy": str, "verifier": str, "seed": int, "best": dict, "cost": dict,
-             "nodes": int, "pruned": int, "scales": int}
+             "resumed": type(None), "nodes": int, "pruned": int, "scales": int}
     assert {key: type(value) for key, value in result.items()} == types
     assert {"node": int, "score": float, "scores": dict, "image": str} == {
         key: type(value) for key, value in result["best"].items()
@@ -212,7 +212,43 @@ def test_the_estimate_is_the_cost(generator, strategy, params):
     search = Search(ready.generator, ready.verifiers, replace(ready.spec, budget_flops=ready.cost.flops))
     end = list(search.run())[-1]
     assert (end.kind, end.reason) == ("finished", "done")
-    assert replace(search.tree.spent, seconds=0.0) == ready.cost
+    assert replace(search.tree.spent, seconds=0.0, peak_bytes=0) == ready.cost
+
+
+EVERY = [
+    ("emoji-ar", "adaptive_beam", {"width": 2, "branch": 2}),
+    ("emoji-ar", "diverse_beam", {"width": 2, "branch": 2}),
+    ("emoji-ar", "resampling_search", {"particles": 2, "widen": 2}),
+    ("emoji-ar", "backtracking_search", {"branch": 2, "visits": 3}),
+    ("emoji-flow", "zero_order", {"neighbours": 1, "rounds": 2}),
+    ("emoji-flow", "search_over_paths", {"paths": 1, "branch": 1}),
+    ("emoji-flow-sde", "fk_steering", {"particles": 2}),
+    ("emoji-ar-flow", "ar_then_flow", {"width": 1, "branch": 2, "draws": 1}),
+]
+
+
+@pytest.mark.parametrize("generator, strategy, params", EVERY)
+def test_every_strategy_searches_with_the_trained_models(generator, strategy, params, found):
+    given = [text for name, value in params.items() for text in (f"--{name}", str(value))]
+    request = ("search", PROMPT, "--generator", generator, "--strategy", strategy, *given, "--seed", "1",
+               "--observers", "none")
+    result, forecast = found(*request), found(*request, "--dry-run")
+    assert result["best"]["score"] > -1 and forecast["params"].items() >= params.items()
+    assert 0.9 * result["cost"]["flops"] <= forecast["cost"]["flops"] and forecast["cost"]["seconds"] > 0
+
+
+def test_a_pruned_node_goes_on_and_tells_its_regret(found, home):
+    """A beam from a node that lost, by the same guide: its children are real, and the difference is told."""
+    run = found("search", PROMPT, *SMALL, "--seed", "3")
+    store = RunStore(home)
+    tree = Tree.of(store.load(run["run"]))
+    lost = next(node for node in tree.nodes.values() if node.status == "pruned" and node.step == 2)
+    child = found("resume", run["run"], str(lost.id), *SMALL)
+    grown = Tree.of(store.load(child["run"]))
+    assert child["resumed"]["run"] == run["run"] and child["resumed"]["node"] == lost.id
+    assert child["resumed"]["regret"] == pytest.approx(child["best"]["score"] - run["best"]["score"])
+    assert grown.nodes[0].state == lost.state and {node.step for node in grown.nodes.values()} == {2, 3, 4, 5, 6}
+    assert found("replay", child["run"])["resumed"] == child["resumed"]
 
 
 def test_compare_matches_the_compute_of_the_trained_models(found):
@@ -228,7 +264,7 @@ def test_models_are_all_ready(found):
     assert set(table) == {"generators", "verifiers", "strategies"}
     assert all(row["ready"] and row["reason"] is None for kind in ("generators", "verifiers")
                for row in table[kind].values())
-    assert table["strategies"]["beam_search"]["not_for"] == ["emoji-flow"]
+    assert table["strategies"]["beam_search"]["not_for"].keys() == {"emoji-flow"}
 
 
 # Refusals, each in a process of its own
@@ -246,9 +282,9 @@ REFUSED = {
     "branch -1": (("search", PROMPT, "--branch", "-1"), "from 1 to 64"),
     "seed -1": (("search", PROMPT, "--seed", "-1"), "from 0 to"),
     "seed text": (("search", PROMPT, "--seed", "lucky"), "invalid int value: 'lucky'"),
-    "budget nan": (("search", PROMPT, "--budget", "nan"), "a budget of nan GFLOP is impossible"),
-    "budget inf": (("search", PROMPT, "--budget", "inf"), "a budget of inf GFLOP is impossible"),
-    "budget -5": (("search", PROMPT, "--budget", "-5"), "a budget of -5 GFLOP is impossible"),
+    "budget nan": (("search", PROMPT, "--budget", "nan"), "a budget of 'nan' is impossible"),
+    "budget inf": (("search", PROMPT, "--budget", "inf"), "a budget of 'inf' is impossible"),
+    "budget -5": (("search", PROMPT, "--budget", "-5"), "a budget of '-5' is impossible"),
     "no known word": (("search", "xyzzy plugh"), "knows no word of 'xyzzy plugh'"),
     "only control characters": (("search", "\x07\x1b[2J\r"), r"knows no word of '\x07\x1b[2J\r'"),
     "unwritable out": (("search", PROMPT, "--out", "/dev/null/x"), "cannot write to /dev/null/x"),
@@ -270,7 +306,7 @@ def test_a_request_that_cannot_be_met_is_refused_in_one_line(args, sentence, hom
 @pytest.mark.parametrize(
     "args, sentence",
     [(("--budget", "0.001"), "is too small for one image: the smallest for beam_search on emoji-ar is "),
-     (("--budget", "20", "--width", "9"), "more than the budget of 20: the largest width that fits is 1"),
+     (("--budget", "20", "--width", "9"), "more than the budget of 20 GFLOP: the largest width that fits is 1"),
      (("--look", "9"), "a scale from 1 to 6")],
 )  # fmt: skip
 def test_what_only_the_model_can_refuse(args, sentence, call, home):

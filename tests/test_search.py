@@ -200,6 +200,17 @@ def test_scored_says_what_the_verifier_saw():
 # Paths and batches
 
 
+def made(generator, state, child, params):
+    """The child's state made of its parent's again, alone."""
+    match child.made:
+        case "step":
+            return generator.step([state], [child.seed])
+        case "renoise":
+            return generator.renoise([state], child.step, [child.seed])
+        case "neighbour":
+            return generator.neighbours([state], [child.seed], params["closeness"])
+
+
 @every_case
 def test_a_node_is_what_its_path_of_seeds_gives(strategy, params):
     """Whether it was drawn among siblings or found by a rollout: recomputed alone, step by step, it is the same."""
@@ -208,11 +219,7 @@ def test_a_node_is_what_its_path_of_seeds_gives(strategy, params):
         generator, state = ToyGenerator(), ()
         for parent, child in itertools.pairwise(search.tree.path(node.id)):
             assert child.seed == derive_seed(parent.seed, child.index)
-            [state] = {
-                "step": lambda state, child: generator.step([state], [child.seed]),
-                "renoise": lambda state, child: generator.renoise([state], child.step, [child.seed]),
-                "neighbour": lambda state, child: generator.neighbours([state], [child.seed], params["closeness"]),
-            }[child.made](state, child)
+            [state] = made(generator, state, child, params)
         assert b64decode(node.state) == generator.freeze(state)
         if node.has_final and node.step == 4:
             assert [node.score] == Closeness().score("", generator.preview([state]))
