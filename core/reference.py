@@ -42,20 +42,21 @@ def _strategy(strategy: Strategy) -> dict[str, Any]:
 
 
 def markdown(table: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Three tables."""
     return "\n".join(_lines(table)) + "\n"
 
 
 def _lines(table: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
-    yield "# Reference"
-    yield from ("", "Made by `python -m core.cli models --markdown`.")
     for kind in ("generators", "verifiers"):
-        yield from ("", f"## {kind.capitalize()}", "", "| name | what it is |", "|---|---|")
+        yield from (f"| {kind.removesuffix('s')} | what it is |", "|---|---|")
         yield from (f"| `{name}` | {row['description']} |" for name, row in table[kind].items())
-    yield from ("", "## Strategies")
+        yield ""
+    yield from ("| strategy | what it does | parameters (default) | not for |", "|---|---|---|---|")
     for name, row in table["strategies"].items():
-        yield from ("", f"### `{name}`", "", *row["source"].splitlines(), "")
-        for param, facts in row["params"].items():
-            default = "off" if facts["default"] is None else facts["default"]
-            yield f"- `{param}`: {facts['allowed']} (default {default})"
-        if row["not_for"]:
-            yield f"- not for {', '.join(f'`{generator}`' for generator in row['not_for'])}"
+        params = ", ".join(f"`{param}` ({_shown(facts['default'])})" for param, facts in row["params"].items())
+        refused = ", ".join(f"`{generator}`" for generator in row["not_for"])
+        yield f"| `{name}` | {row['description']} | {params} | {refused} |"
+
+
+def _shown(default: Any) -> str:
+    return "off" if default is None else str(default)
