@@ -1,5 +1,6 @@
 """The command line, in process, on the toy world."""
 
+import errno
 import json
 import os
 import signal
@@ -200,6 +201,93 @@ def test_an_observer_that_is_not_ready_is_named_and_left_out(world, monkeypatch)
     assert world.json("search", "digits", "--observers", "none")["best"]["scores"].keys() == {"closeness"}
 
 
+def test_an_ensemble_guides_and_a_judge_chooses(world):
+    result = world.json("search", "digits", "--verifier", "rank:closeness+brightness", "--seed", "1")
+    assert result["best"]["scores"].keys() == {"rank:closeness+brightness", "closeness", "brightness"}
+    assert result["best"]["score"] == result["best"]["scores"]["rank:closeness+brightness"]
+    judged = world.json("search", "digits", "--strategy", "random_search", "--judge", "brightness", "--finalists", "16")
+    plain = world.json("search", "digits", "--strategy", "random_search")
+    assert judged["best"]["scores"]["brightness"] >= plain["best"]["scores"]["brightness"]
+    assert judged["best"]["score"] <= plain["best"]["score"]
+    pixels = np.asarray(Image.open(judged["best"]["image"]))
+    assert Closeness().score("", pixels[None]) == [judged["best"]["score"]]
+
+
+@pytest.mark.parametrize(("budget", "currency", "limit"), [("40nfe", "nfe", 40), ("7images", "images", 7)])
+def test_a_budget_may_be_in_any_currency(world, budget, currency, limit):
+    result = world.json("search", "digits", "--strategy", "random_search", "--budget", budget)
+    assert limit - 4 < result["cost"][currency] <= limit
+    assert RunStore().load(result["run"])[0].spec.params["n"] == {"nfe": 10, "images": 7}[currency]
+
+
+def test_a_budget_of_seconds_is_sized_by_trying_the_models(world):
+    result = world.json("search", "digits", "--strategy", "random_search", "--budget", "0.5s")
+    assert result["best"] and RunStore().load(result["run"])[0].spec.budget_seconds == 0.5
+    assert result["cost"]["seconds"] < 1
+
+
+def test_a_dry_run_forecasts_and_runs_nothing(world):
+    forecast = world.json("search", "digits", "--width", "2", "--dry-run")
+    assert forecast["params"] == {"width": 2, "branch": 5, "look": "preview"} and forecast["cost"]["seconds"] > 0
+    assert RunStore().list() == []
+    result = world.json("search", "digits", "--width", "2")
+    assert result["cost"]["flops"] <= forecast["cost"]["flops"]
+    code, out, _ = world.run("search", "digits", "--width", "2", "--dry-run")
+    assert code == 0 and [line.split()[0] for line in out.splitlines()] == ["run", "cost", "time"]
+
+
+def test_a_memory_limit_is_kept_or_said(world):
+    assert world.json("search", "digits", "--memory", "1")["cost"]["peak_bytes"] <= 2**20
+    code, _, err = world.run("search", "digits", "--memory", "0")
+    assert code == 2 and "the memory limit of 0 MiB is reached" in err
+
+
+def test_resume_goes_on_from_any_node_and_tells_the_regret(world):
+    run = world.json("search", "digits", "--width", "2", "--branch", "4", "--seed", "3")
+    tree = Tree.of(RunStore().load(run["run"]))
+    lost = next(node for node in tree.nodes.values() if node.status == "pruned" and node.step == 2)
+    child = world.json("resume", run["run"], str(lost.id), "--strategy", "random_search", "--budget", "300")
+    regret = child["best"]["score"] - run["best"]["score"]
+    assert child["resumed"] == {"run": run["run"], "node": lost.id, "regret": regret}
+    assert (child["prompt"], child["seed"], child["verifier"]) == ("digits", lost.seed, "closeness")
+    assert world.json("replay", child["run"]) == child
+    code, out, _ = world.run("replay", child["run"])
+    assert code == 0 and f"regret {regret:+.3f} from node {lost.id} of run {run['run']}" in out
+    assert RunStore().meta(child["run"])["parent"] == run["run"]
+
+
+@pytest.mark.parametrize(
+    ("node", "args", "sentence"),
+    [
+        ("999", (), "has no node 999: its nodes are 0 to"), ("-1", (), "has no node -1"),
+        ("one", (), "argument NODE: invalid int value: 'one'"),
+        ("1", ("--strategy", "zero_order"), "zero_order begins with the bare prompt and cannot go on from a node"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_resumed_is_refused(world, node, args, sentence):
+    run = world.json("search", "digits", "--width", "1")["run"]
+    code, out, err = world.run("resume", run, node, *args)
+    assert (code, out) == (2, "") and sentence in err and err.count("\n") == 1
+
+
+def test_runs_are_listed_and_pinned(world):
+    one, two = (world.json("search", "digits", "--width", "1", "--seed", seed)["run"] for seed in "12")
+    rows = {row["run"]: row for row in world.json("runs", "--pin", one)["runs"]}
+    assert rows.keys() == {one, two} and rows[one]["pinned"] and not rows[two]["pinned"] and rows[one]["bytes"] > 0
+    code, out, _ = world.run("runs", "--unpin", one)
+    assert code == 0 and "pinned" not in out and one in out
+    assert "there is no run" in world.run("runs", "--pin", "20200101-nothing")[2]
+
+
+def test_a_full_disk_is_told_and_exits_with_1(world, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, out, err = world.run("search", "digits")
+    assert (code, out) == (1, "") and "Traceback" not in err and "BEAMSCOPE_RUNS" in err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
@@ -220,8 +308,8 @@ def test_an_observer_that_is_not_ready_is_named_and_left_out(world, monkeypatch)
         (("digits", "--budget", "0"), "a budget of '0' is impossible: write a positive number of GFLOP (250)"),
         (("digits", "--budget", "nan"), "a budget of 'nan' is impossible"),
         (("digits", "--budget", "10parsecs"), "a budget of '10parsecs' is impossible"),
-        (("digits", "--budget", "3nfe"), "a budget of 3 NFE is too small for one image: the smallest for beam_search on "
-                                         "toy is 4 NFE"),
+        (("digits", "--budget", "3nfe"), "a budget of 3 NFE is too small for one image: the smallest for beam_search "
+                                         "on toy is 4 NFE"),
         (("digits", "--judge", "taste"), "unknown verifier 'taste'"),
         (("digits", "--judge", "brightness", "--finalists", "99"), "99 finalists are impossible"),
         (("digits", "--verifier", "rank:closeness"), "ensemble 'rank:closeness' is impossible"),
@@ -232,8 +320,8 @@ def test_an_observer_that_is_not_ready_is_named_and_left_out(world, monkeypatch)
                                                                       "difference"),
         (("digits", "--budget", "1"), "a budget of 1 GFLOP is too small for one image: the smallest for beam_search on "
                                       "toy is 33.1 GFLOP"),
-        (("digits", "--budget", "100", "--width", "9"), "beam_search with width 9, branch 1 costs 289.1 GFLOP, more than "
-                                                        "the budget of 100 GFLOP: the largest width that fits is 3"),
+        (("digits", "--budget", "100", "--width", "9"), "beam_search with width 9, branch 1 costs 289.1 GFLOP, more "
+                                                        "than the budget of 100 GFLOP: the largest width that fits is 3"),
         (("digits", "--width", "many"), "width 'many' is impossible: it is a whole number from 1 to 64"),
         ((), "the following arguments are required: PROMPT"),
         (("digits", "--fast"), "unrecognized arguments: --fast"),
