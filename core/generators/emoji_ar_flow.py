@@ -25,9 +25,15 @@ from core.search.budget import Cost
 
 @dataclass(frozen=True)
 class Sampling:
-    """Where the flow model takes over."""
+    """Where the flow model takes over.
 
-    skipped: int = 6  # times of the flow sampler left out
+    At t = 0.67 it redraws edges and textures and leaves number, place and colour to the scales; from t = 0.74 on it
+    repaints backgrounds, from t = 0.80 on objects. Scores of 64 single samples of 16 development prompts
+    (image_reward, aesthetic): emoji-ar 0.914, 6.79; emoji-flow 0.681, 6.77; handed over at t = 0.86 0.740, 6.87;
+    at 0.67 0.865, 6.84; at 0.50 0.895, 6.82. From four scales at 0.67 0.848, 6.77. More steps changed nothing.
+    """
+
+    skipped: int = 6  # times of the flow sampler left out: the first that is taken is 0.67
 
 
 @dataclass(frozen=True, eq=False)

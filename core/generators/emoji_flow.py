@@ -11,6 +11,7 @@ Letters: B candidates, d channels, h latent side.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from core.generators.emoji_ar import BLOCK_WIDTHS, DECODE_BYTES, DECODE_FLOPS, load_tokenizer
 from core.generators.looks import signature
-from core.generators.recipes import Draw, Neighbour, Recipe, Renoise, beginning, pack, unpack
+from core.generators.recipes import Draw, Neighbour, Operation, Recipe, Renoise, beginning, pack, unpack
 from core.models.flow import Flow, FlowConfig
 from core.models.memory import held_bytes, weights_bytes
 from core.models.text import NOMINAL_WORDS, tokenise
@@ -68,7 +69,7 @@ class EmojiFlow:
     siblings_share = False
     decode_cost = Cost(flops_decoder=DECODE_FLOPS, decodes=1)
     decode_bytes = DECODE_BYTES
-    max_batch = 8
+    max_batch = 16  # 88 ms for a step, 72 ms to decode on two cores
 
     def __init__(self, name: str, model: Flow, tokenizer: Tokenizer, sampling: Sampling):
         self.name, self.model, self.tokenizer, self.sampling = name, model, tokenizer, sampling
@@ -132,7 +133,10 @@ class EmojiFlow:
     def renoise(self, states: Sequence[FlowState], step: int, seeds: Sequence[int]) -> list[FlowState]:
         least = min(state.taken for state in states)
         if not 1 <= step < least:
-            raise ValueError(f"cannot renoise to step {step} after {least} decisions: choose from 1 to {least - 1}")
+            raise ValueError(
+                f"cannot renoise to step {step} after {least} decisions: there is more noise at the steps from 1 on "
+                f"that lie before the last one taken"
+            )
         latents = [(state.x, self.times[state.taken - 1]) for state in states]
         return self.carried(states, latents, step, seeds)
 
@@ -210,19 +214,16 @@ class EmojiFlow:
             if not isinstance(first[0], Draw):
                 raise ValueError(f"{len(data)} bytes are not a frozen state of {self.name}: it begins with a draw")
             [state] = self._arrived([state], [first], 1, [self._first_noise(first)])
-        return self.followed(state, recipe[len(first) :])
+        return reduce(self._again, recipe[len(first) :], state)
 
-    def followed(self, state: FlowState, recipe: Recipe) -> FlowState:
-        """The state after the operations, one by one."""
-        for operation in recipe:
-            match operation:
-                case Draw(seed):
-                    [state] = self.step([state], [seed])
-                case Renoise(step, seed):
-                    [state] = self.renoise([state], step, [seed])
-                case Neighbour(seed, closeness):
-                    [state] = self.neighbours([state], [seed], closeness)
-        return state
+    def _again(self, state: FlowState, operation: Operation) -> FlowState:
+        match operation:
+            case Draw(seed):
+                return self.step([state], [seed])[0]
+            case Renoise(step, seed):
+                return self.renoise([state], step, [seed])[0]
+            case Neighbour(seed, closeness):
+                return self.neighbours([state], [seed], closeness)[0]
 
 
 def _load(name: str, sampling: Sampling) -> EmojiFlow:

@@ -17,7 +17,7 @@ FLOPS = 163_244_096  # of one image, CLIP's image tower included, by torch.utils
 class AestheticScore:
     name = "aesthetic"
     cost = Cost(flops_verifier=FLOPS, verifier_calls=1)
-    max_batch = 16
+    max_batch = 16  # 24 ms on two cores
     image_bytes = 1_500_000  # measured
 
     def __init__(self, visual: nn.Module, head: Aesthetic):

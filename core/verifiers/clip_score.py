@@ -36,7 +36,7 @@ def ids(prompts: list[str], length: int) -> Tensor:
 class ClipScore:
     name = "clip_score"
     cost = Cost(flops_verifier=FLOPS, verifier_calls=1)
-    max_batch = 16
+    max_batch = 16  # 19 ms on two cores
     image_bytes = 1_500_000  # measured
 
     def __init__(self, clip: nn.Module):
