@@ -6,7 +6,7 @@ No algorithm lives here. Handlers read the controls, call settings, the runner o
 import json
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -22,6 +22,7 @@ from demo import settings, strings
 from demo.component import Amount, Choice, Dial, Notice, Stage, line, lines
 from demo.models import Models
 from demo.remote import make_remote
+from demo.settings import GIGA
 from demo.streaming import Library, Runner
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,8 @@ def _settings(models: Models) -> tuple[list[gr.components.Component], Notice]:
         groups, parameters = _parameter_groups(models.steps)
         verifier = _choice(strings.VERIFIER, guide_choices(models), next(iter(models.verifiers)))
         gflop = Dial(1, models.max_gflop, value=models.default_gflop, step=1, label=strings.BUDGET, buttons=[])
-        seed = Amount(7, label=strings.SEED, precision=0, elem_classes="bs-amount")
+        seed = gr.Textbox("7", label=strings.SEED, max_lines=1, max_length=19, elem_id="bs-seed",
+                          elem_classes="bs-amount")
         judge, finalists = _advanced(models)
         estimate = Notice(lines(line("info", ("plain", strings.LOADING))), elem_id="bs-estimate")
     _wire_choices(models, (model, about), (strategy, helps, groups), _looks(parameters))
@@ -331,8 +333,8 @@ def _arrive(wires: Wires, wanted: str | None) -> list[Any]:
 
 
 def _shown_values(models: Models, spec: RunSpec) -> list[Any]:
-    """The controls' values; a guide that the page does not offer by itself is among the choices then."""
-    values = settings.control_values(spec)
+    """The controls' values: the usual budget if it had none, and its guide even if the page does not offer it."""
+    values = settings.control_values(replace(spec, budget_flops=spec.budget_flops or models.default_gflop * GIGA))
     choices = guide_choices(models)
     if spec.verifier not in dict(map(reversed, choices)):
         choices.append((strings.guide_name(spec.verifier), spec.verifier))

@@ -94,7 +94,7 @@ def _head(lanes: list[Reader]) -> Reply:
     return {
         "prompt": spec.prompt if spec else lanes[0].store.meta(lanes[0].run).get("title", ""),
         "method": method(spec) if spec else "",
-        "seed": spec.seed if spec else None,
+        "seed": str(spec.seed) if spec else None,  # a browser's numbers are too short for it
         "verifier": strings.guide_name(spec.verifier, whole=False) if spec else "",
         "judge": strings.guide_name(spec.judge) if spec and spec.judge else None,
         "steps": ["prompt", *tree.step_labels],
@@ -105,15 +105,13 @@ def _head(lanes: list[Reader]) -> Reply:
     }
 
 
-def _origin(tree: Tree) -> str | None:
+def _origin(tree: Tree) -> Reply | None:
     """From where a run goes on, and in the end whether pruning that node was a loss."""
     origin, regret = tree.spec and tree.spec.origin, tree.regret()
     if not origin:
         return None
-    said = f"goes on from node {origin.node} of run {origin.run}"
-    if tree.end is None or regret is None:
-        return said
-    return f"{said}: {strings.regret(regret)}"
+    told = strings.regret(regret) if tree.end and regret is not None else ""
+    return {"run": origin.run, "node": origin.node, "regret": told}
 
 
 def _label(lane: Reader) -> str:

@@ -4,6 +4,7 @@ Nothing that comes from a browser is trusted: types, ranges and names are checke
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from core.search.budget import Cost
 from core.search.errors import BadRequest, PromptOutOfWorld
 from core.search.events import RunSpec
 from core.search.guide import Guide
-from core.search.search import MAX_FINALISTS
+from core.search.search import MAX_FINALISTS, SEEDS
 from core.search.sizing import estimate, fit
 from core.search.strategies.registry import STRATEGIES, checked_params, get_strategy, require_abilities
 from core.speed import speeds
@@ -22,7 +23,6 @@ from demo import strings
 from demo.models import Models
 
 MAX_PROMPT = 300  # characters
-MAX_SEED = 2**31 - 1
 GIGA = 1e9
 FIXED = ("prompt", "model", "strategy", "verifier", "judge", "finalists", "gflop", "seed")  # controls of every strategy
 
@@ -57,7 +57,7 @@ def read(models: Models, values: Sequence[Any]) -> RunSpec:
         params=checked_params(strategy, _params(strategy, values[len(FIXED):])),
         verifier=guide.name,
         observers=tuple(name for name in models.verifiers if name not in (*guide.members, judge)),
-        seed=int(_number("seed", fixed["seed"], 0, MAX_SEED)),
+        seed=_seed(fixed["seed"]),
         budget_flops=_number("budget", fixed["gflop"], 0, models.max_gflop) * GIGA,
         judge=judge,
         finalists=int(_number("number of finalists", fixed["finalists"], 1, MAX_FINALISTS)),
@@ -87,6 +87,14 @@ def require_words(models: Models, spec: RunSpec) -> None:
     found = models.known_words(spec.generator, spec.prompt)
     if found is not None and not found.known:
         raise PromptOutOfWorld(" ".join([strings.NO_KNOWN_WORD, *(f"{note.capitalize()}." for note in found.notes)]))
+
+
+def _seed(value: Any) -> int:
+    """A seed as it was typed: a browser's numbers are too short for all of them."""
+    digits = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not re.fullmatch(r"[0-9]{1,19}", digits) or int(digits) >= SEEDS:
+        raise BadRequest(f"The seed {value!r} is not possible: it is a whole number from 0 to {SEEDS - 1}.")
+    return int(digits)
 
 
 def _number(name: str, value: Any, low: float, high: float) -> float:
@@ -152,7 +160,7 @@ def control_values(spec: RunSpec) -> list[Any]:
     given = {(spec.strategy, name): value for name, value in spec.params.items()}
     fixed = {
         "prompt": spec.prompt, "model": spec.generator, "strategy": spec.strategy, "verifier": spec.verifier,
-        "judge": spec.judge or "", "finalists": spec.finalists, "seed": spec.seed,
+        "judge": spec.judge or "", "finalists": spec.finalists, "seed": str(spec.seed),
         "gflop": spec.budget_flops / GIGA if spec.budget_flops else None,
     }  # fmt: skip
     return [*(fixed[name] for name in FIXED), *(defaults | given).values()]

@@ -33,7 +33,7 @@ VERIFIER = "Verifier that guides"
 ADVANCED = "Advanced"
 JUDGE = "Judge: chooses among the best"
 NO_JUDGE = "none"
-FINALISTS = "Finalists: shown to the judge"
+FINALISTS = "Finalists: the judge sees"
 OFF = "off"
 NOT_WITH_MODEL = "{name} (other models)"
 
@@ -126,10 +126,10 @@ def guide_name(guide: str, whole: bool = True) -> str:
 
 
 def regret(value: float) -> str:
-    """What the pruning regret of a resumed run says."""
-    if value > 0:
-        return f"scored {value:.3f} more than the earlier result, so pruning it was a loss"
-    return f"scored {-value:.3f} less than the earlier result" if value else "scored the same as the earlier result"
+    """What a resumed run's score minus that of the earlier result says."""
+    if abs(value) < 5e-4:
+        return "as good as its result"
+    return f"{abs(value):.3f} {'above' if value > 0 else 'below'} its result"
 
 
 def said(sentence: str) -> str:

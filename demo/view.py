@@ -259,11 +259,8 @@ def why(tree: Tree, node: Node) -> str:
 
 def made_by(tree: Tree, node: Node) -> str | None:
     """How the node came from its parent, where that is no step on."""
-    step = step_name(tree, node.step)
-    if node.made == "thaw":
-        return f"resuming run {tree.spec.origin.run}"
     return {
-        "renoise": f"re-noising node {node.parent}, back to {step}",
+        "renoise": f"re-noising node {node.parent} to {step_name(tree, node.step)}",
         "neighbour": f"varying the first noise of node {node.parent}",
     }.get(node.made)
 

@@ -14,11 +14,11 @@ export class StatusLine {
     this.state = el("strong", { class: "bs-state", text: "no run yet" });
     this.fill = el("span", { class: "bs-bar-fill" });
     this.bar = el("span", { class: "bs-bar", "aria-hidden": "true" }, this.fill);
-    this.facts = ["compute", "seconds", "nodes", "best", "queue"].map((name) => [name, el("span", { class: `bs-fact bs-${name}` })]);
+    this.facts = ["compute", "seconds", "nodes", "best", "queue", "origin"].map((name) => [name, el("span", { class: `bs-fact bs-${name}` })]);
     const parts = Object.fromEntries(this.facts);
     this.parts = parts;
     this.element = el("div", { class: "bs-status" },
-      [this.state, this.bar, parts.compute, parts.seconds, parts.nodes, parts.best, parts.queue]);
+      [this.state, this.bar, parts.compute, parts.seconds, parts.nodes, parts.best, parts.queue, parts.origin]);
     this.announcer = el("div", { class: "bs-hidden", role: "status", "aria-live": "polite" });
     this.lastSaid = 0;
   }
@@ -37,7 +37,21 @@ export class StatusLine {
     setText(this.parts.nodes, facts ? `${plural(facts.nodes_total, "node")}: ${facts.kept} kept, ${facts.pruned} pruned` : "0 nodes");
     setText(this.parts.best, facts && facts.best ? `best ${number(facts.best.score)}` : "no finished image yet");
     setText(this.parts.queue, comparison.queue ? `${plural(comparison.queue, "search").replace("searchs", "searches")} ahead` : "");
+    this.tellOrigin(comparison.head.origin);
     this.say(facts, state);
+  }
+
+  // Where a resumed run comes from, with the way back to it.
+  tellOrigin(origin) {
+    const key = JSON.stringify(origin);
+    if (key === this.origin) return;
+    this.origin = key;
+    const { origin: place } = this.parts;
+    place.replaceChildren(...(origin ? [
+      `from node ${origin.node} of `,
+      el("a", { href: `?run=${encodeURIComponent(origin.run)}`, title: origin.run, text: "an earlier run" }),
+      origin.regret ? `: ${origin.regret}` : "",
+    ] : []));
   }
 
   stateOf({ live, queue }, { facts, shown, frames }) {

@@ -82,7 +82,7 @@ class Stage {
       el("section", { "aria-label": "Any-time chart" }, [el("div", { class: "bs-subtitle" },
         [el("h2", { text: "Score against compute" }), ...this.keys]), this.chart]),
       el("section", { "aria-label": "Best images" }, [el("div", { class: "bs-subtitle" },
-        [el("h2", { text: "Best image of each" }), this.equal = el("span", { class: "bs-muted", text: "equal total FLOPs" })]),
+        [this.both = el("h2", { text: "Best image of each" }), this.equal = el("span", { class: "bs-muted", text: "equal total FLOPs" })]),
       this.pictures.element]),
     ]);
   }
@@ -220,8 +220,7 @@ class Stage {
 
   showTitles() {
     const { head, lanes } = this.comparison;
-    const origin = head.origin ? ` · ${head.origin}` : "";
-    setText(this.heading, `${this.recorded ? "Recorded run" : "Run"}: “${head.prompt}” · ${head.method} · seed ${head.seed}${origin}`);
+    setText(this.heading, `${this.recorded ? "Recorded run" : "Run"}: “${head.prompt}” · ${head.method} · seed ${head.seed}`);
     this.back.hidden = ![...lanes[0].rows.values()].some((row) => this.tree.isBack(row));
     this.heading.title = this.heading.textContent;
     head.span.forEach((end, index) => setText(this.ends[index], number(end, 2)));
@@ -229,6 +228,7 @@ class Stage {
       key.hidden = !lanes[index];
       if (lanes[index]) key.lastChild.textContent = lanes[index].label;
     });
+    setText(this.both, lanes.length < 2 ? "Best image" : "Best image of each");
     this.equal.hidden = lanes.length < 2;
     this.equal.textContent = `equal total FLOPs: ${gflop(head.planned_gflop)} GFLOP each`;
     const message = lanes.map((lane) => lane.facts && lane.facts.message).find(Boolean);

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from core.runs import RunStore
+
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLAGS = [
@@ -38,9 +40,15 @@ def wait_for(address: str, server: subprocess.Popen, seconds: float = 90) -> Non
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory):
+def folder(tmp_path_factory):
+    """Where the server keeps its runs."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="session")
+def address(folder):
     """Where the page is: a server of its own, with 0.3 s for every scale."""
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    port = free_port()
     command = [sys.executable, "-m", "tests.browser.serve", str(port), str(folder / "runs"), str(folder / "rec"), ".3"]
     server = subprocess.Popen(command, cwd=ROOT)
     try:
@@ -49,6 +57,13 @@ def address(tmp_path_factory):
     finally:
         server.terminate()
         server.wait(timeout=15)
+
+
+@pytest.fixture(scope="session")
+def resumed_run(address, folder):
+    """The id of a recorded run that goes on from a node of another."""
+    infos = RunStore(folder / "rec").list()
+    return next(info.run for info in infos if info.parent)
 
 
 @pytest.fixture(scope="module")  # its event loop must be gone before other tests run theirs

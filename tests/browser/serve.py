@@ -1,6 +1,6 @@
 """Serve the page over the painted world: `python -m tests.browser.serve PORT RUNS RECORDED PAUSE`.
 
-Records one comparison into RECORDED first, if the folder is not there.
+Records one comparison into RECORDED first, and a run that goes on from a pruned node of it, if the folder is not there.
 """
 
 import sys
@@ -8,12 +8,14 @@ from pathlib import Path
 
 import uvicorn
 
+from core.resume import resumed
 from core.runs import RunStore
 from core.search.events import RunSpec
 from demo.record import record
 from demo.server import build_app
 from tests.painted import painted_models
 
+LOST = 40  # a node of the third scale, pruned
 PROMPT = "a red car to the left of a green apple"
 
 
@@ -22,7 +24,9 @@ def main(port: str, runs: str, recorded: str, pause: str) -> None:
     if not folder.exists():
         spec = RunSpec(PROMPT, "painter", "beam_search", {"width": 3, "branch": 5, "look": "preview"}, "warmth",
                        ("lightness",), 7, 100e9)  # fmt: skip
-        record(painted_models(), RunStore(folder), spec)
+        store, models = RunStore(folder), painted_models()
+        run, _ = record(models, store, spec)
+        record(models, store, resumed(store, run, LOST, spec.strategy, spec.params, spec.budget))
     app = build_app(painted_models(float(pause)), RunStore(Path(runs)), [folder])
     uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning")
 

@@ -6,7 +6,9 @@ import time
 import pytest
 from playwright.sync_api import expect
 
+from core.search.strategies.registry import unsupported
 from demo import strings
+from tests.painted import NOISE_ABILITIES
 
 PROMPT = "a red car to the left of a green apple"
 AT_NODE = """(id) => {
@@ -16,6 +18,14 @@ AT_NODE = """(id) => {
           box.y + layout.yaxis._offset + layout.yaxis.d2p(trace.y[index])];
 }"""
 NODES = "() => { const host = document.querySelector('.bs-plot'); return host.data ? host.data.at(-1).x.length : 0; }"
+NEWEST = """(step) => { const trace = document.querySelector(".bs-plot").data.at(-1);
+  return Math.max(...trace.customdata.filter((id, i) => trace.x[i] === step)); }"""
+ARC_PEAKS = """() => { const host = document.querySelector(".bs-plot"), top = Math.min(...host._fullLayout.yaxis.range);
+  return [0, 3].flatMap((arcs) => { const found = []; let arc = [];
+    for (const y of host.data[arcs].y) {
+      if (y === null) { found.push([Math.min(...arc), Math.min(...arc) >= top]); arc = []; } else arc.push(y);
+    }
+    return found; }); }"""
 FADED = """() => { const trace = document.querySelector(".bs-plot").data.at(-1);
   return trace.customdata.filter((id, i) => trace.marker.opacity[i] < 1); }"""
 
@@ -23,6 +33,13 @@ FADED = """() => { const trace = document.querySelector(".bs-plot").data.at(-1);
 def search(page, prompt=PROMPT):
     page.fill("#bs-prompt input, #bs-prompt textarea", prompt)
     page.click("#bs-search")
+
+
+def choose(page, box, name):
+    """Pick from a dropdown, as a person does."""
+    page.click(f"{box} input")
+    page.get_by_role("option", name=name, exact=True).click()
+    expect(page.locator(f"{box} input")).to_have_value(name)
 
 
 def finish(page):
@@ -109,7 +126,7 @@ def test_a_chart_of_single_points_says_why(address, open_page, finished_run):
     page = open_page(f"{address}/?run={finished_run}")
     finish(page)
     chart = page.locator(".bs-chart")
-    expect(chart).to_contain_text("no image is finished before the last scale")
+    expect(chart).to_contain_text("no image is finished before the last step")
     low, high = page.evaluate("document.querySelector('.bs-chart')._fullLayout.yaxis.range")
     best = page.evaluate("document.querySelector('.bs-chart').data.map((lane) => lane.y.at(-1))")
     assert low < min(best) and max(best) < high
@@ -215,10 +232,98 @@ def test_known_words_and_impossible_settings_are_told_in_place(address, open_pag
     expect(page.locator("#bs-estimate .bs-line-error")).to_contain_text("the largest width that fits is")
     page.click("#bs-search")
     expect(page.locator("#bs-hint .bs-line-error")).to_contain_text("the largest width that fits is")
-    page.get_by_label("Greedy", exact=True).check(force=True)
+    choose(page, "#bs-strategy", "Greedy tokens")
     expect(page.get_by_label("number input for Width")).to_be_hidden()
-    page.get_by_label("Beam", exact=True).check(force=True)
-    expect(page.get_by_label("number input for Width")).to_have_value("16")
+    choose(page, "#bs-strategy", "Beam search")
+    expect(page.get_by_label("number input for Width").first).to_have_value("16")
+
+
+def test_the_model_decides_which_strategies_work_and_what_is_drawn(address, open_page):
+    """A pair that does not work is refused in the very words of the registry; arcs lead back into noise."""
+    page = open_page(address)
+    choose(page, "#bs-model", "noisy")
+    expect(page.locator("#bs-strategy input")).to_have_value("Beam search (other models)")
+    reason = unsupported("beam_search", "noisy", NOISE_ABILITIES)
+    expect(page.locator("#bs-estimate .bs-line-error")).to_have_text(reason)
+    search(page)
+    expect(page.locator("#bs-hint .bs-line-error")).to_have_text(reason)
+    choose(page, "#bs-strategy", "Zero-order")
+    expect(page.locator("#bs-estimate")).to_contain_text("Predicted:")
+    search(page)
+    page.wait_for_url("**/?run=*")
+    finish(page)
+    expect(page.locator(".bs-title")).to_contain_text("noisy · Zero-order, neighbours 2, rounds 6, closeness 0.95")
+    expect(page.locator(".bs-plot")).to_contain_text("t11")
+    expect(page.locator(".bs-legend")).to_contain_text("back into noise")
+    click_node(page, page.evaluate(NEWEST, 1))
+    expect(page.locator(".bs-inspector")).to_contain_text("varying the first noise of node")
+    page.reload()
+    for box, name in [("#bs-model", "noisy"), ("#bs-strategy", "Zero-order")]:
+        expect(page.locator(f"{box} input")).to_have_value(name)
+
+
+def test_arcs_are_above_the_nodes(address, open_page):
+    page = open_page(address)
+    choose(page, "#bs-model", "noisy")
+    choose(page, "#bs-strategy", "Search over paths")
+    search(page)
+    page.wait_for_url("**/?run=*")
+    finish(page)
+    peaks = page.evaluate(ARC_PEAKS)
+    assert len(peaks) >= 6
+    for peak, inside in peaks:
+        assert peak < 0 and inside
+
+
+def test_a_number_that_may_be_off_is_a_field_that_may_be_empty(address, open_page):
+    page = open_page(address)
+    choose(page, "#bs-strategy", "Adaptive beam")
+    stop = page.get_by_label("Stop: at this score")
+    expect(stop).to_have_attribute("placeholder", "off")
+    expect(stop).to_have_value("")
+    stop.fill("999")
+    expect(page.locator("#bs-estimate .bs-line-error")).to_have_text(
+        "Stop 999 is impossible: it is a number from -100 to 100, or off")
+    stop.fill("")
+    expect(page.locator("#bs-estimate")).to_contain_text("Predicted:")
+
+
+def test_a_judge_chooses_among_the_finalists(address, open_page):
+    page = open_page(address)
+    page.click("#bs-advanced button.label-wrap")
+    page.get_by_label("Judge: chooses among the best").click()
+    page.get_by_role("option", name="lightness", exact=True).click()
+    expect(page.locator("#bs-estimate")).to_contain_text("lightness chooses among the 4 best finished images.")
+    search(page)
+    page.wait_for_url("**/?run=*")
+    finish(page)
+    expect(page.locator(".bs-figure").first).to_contain_text(re.compile(r"lightness \d.*warmth \d"))
+    page.focus(".bs-plot")
+    page.keyboard.press("End")
+    expect(page.locator(".bs-inspector")).to_contain_text("lightness (judges)")
+
+
+def test_a_resumed_run_says_where_it_comes_from_and_leads_there(address, open_page, resumed_run):
+    page = open_page(f"{address}/?run={resumed_run}")
+    finish(page)
+    expect(page.locator(".bs-origin")).to_contain_text(re.compile(r"from node 40 of an earlier run: .* its result"))
+    page.focus(".bs-plot")
+    page.keyboard.press("Home")
+    expect(page.locator(".bs-inspector h2")).to_have_text("From node 40 · step 3 · 3x3")
+    expect(page.locator(".bs-inspector img.bs-picture")).to_have_js_property("naturalWidth", 128)
+    page.click(".bs-origin a")
+    finish(page)
+    page.wait_for_function("(" + NODES + ")() == 91")
+    expect(page.locator(".bs-origin")).to_be_hidden()
+
+
+def test_the_estimate_stays_in_sight(address, open_page):
+    page = open_page(address, 1440, 800)
+    choose(page, "#bs-strategy", "Diverse beam")
+    expect(page.locator("#bs-estimate")).to_contain_text("Predicted:")
+    box = page.locator("#bs-estimate").bounding_box()
+    assert 0 < box["y"] and box["y"] + box["height"] <= 800
+    assert page.evaluate("document.querySelector('#bs-panel').getBoundingClientRect().bottom") > 800
 
 
 @pytest.mark.parametrize("width, height", [(1024, 768), (390, 844)])

@@ -4,13 +4,18 @@ import pytest
 
 from core.search.events import RunSpec
 from core.search.search import Search
+from core.search.strategies.registry import unsupported
 from core.search.tree import Tree
-from tests.painted import Lightness, Painter, Warmth
+from tests.painted import painted_models
 
 
-def run_of(strategy="beam_search", **params):
-    spec = RunSpec("a red car", "painter", strategy, params, "warmth", ("lightness",), 7)
-    return list(Search(Painter(), {"warmth": Warmth(), "lightness": Lightness()}, spec).run())
+def run_of(strategy="beam_search", judge=None, finalists=4, origin=None, **params):
+    """The events of a run on the painter, or out of noise where the painter cannot run the strategy."""
+    models = painted_models()
+    works = unsupported(strategy, "painter", models.abilities("painter")) is None
+    spec = RunSpec("a red car", "painter" if works else "noisy", strategy, params, "warmth", ("lightness",), 7,
+                   judge=judge, finalists=finalists, origin=origin)
+    return list(Search(models.generator(spec.generator), models.all_verifiers(), spec).run())
 
 
 @pytest.fixture(scope="session")

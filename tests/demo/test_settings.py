@@ -122,7 +122,12 @@ def test_a_guide_may_be_an_ensemble_and_a_judge_looks_only_in_the_end():
     ({"gflop": None}, "budget"),
     ({"seed": -1}, "seed"),
     ({"seed": True}, "seed"),
-    ({"seed": 2**40}, "seed"),
+    ({"seed": 2**63}, "seed"),
+    ({"seed": "1e3"}, "seed"),
+    ({"seed": "\u0661"}, "seed"),
+    ({"seed": "9" * 5000}, "seed"),
+    ({"seed": 7.0}, "seed"),
+    ({"seed": None}, "seed"),
     ({"model": "imagined"}, "painter, noisy"),
     ({"model": None}, "unknown generator"),
     ({"verifier": "rank:warmth"}, "two or more different verifiers"),
@@ -136,6 +141,12 @@ def test_a_guide_may_be_an_ensemble_and_a_judge_looks_only_in_the_end():
 def test_what_makes_no_sense_is_answered_with_a_sentence(changes, words):
     with pytest.raises(BadRequest, match="(?i)" + words):
         read(**changes)
+
+
+def test_every_seed_can_be_typed():
+    for seed in (0, 7, 2**53 + 1, 2**63 - 1):
+        assert read(seed=f" {seed} ").seed == read(seed=seed).seed == seed
+        assert settings.control_values(read(seed=seed))[settings.FIXED.index("seed")] == str(seed)
 
 
 def test_a_prompt_becomes_one_line():

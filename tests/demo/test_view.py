@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from core.search.events import Pruned
+from core.search.events import Origin, Pruned
+from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
 from demo import strings, view
 from tests.demo.conftest import run_of
@@ -25,6 +26,10 @@ def frames_of(events):
     ("beam_search", {"width": 2, "branch": 2, "look": "rollout"}),
     ("greedy_tokens", {"branch": 4, "look": 3}),
     ("random_search", {"n": 80}),
+    ("zero_order", {"rounds": 3}),
+    ("search_over_paths", {"start": 5, "jump": 3}),
+    ("resampling_search", {"particles": 3}),
+    ("backtracking_search", {"visits": 8}),
 ])
 def test_frames_add_up_to_the_tree(strategy, params):
     """What a page that applies frames holds is what a page that asks for the whole tree would get."""
@@ -85,7 +90,7 @@ def test_the_best_path_of_a_rollout_search_reaches_the_last_scale():
 
 
 def test_thumbnails_are_few_and_the_best_path_comes_first():
-    tree = Tree.of(run_of("beam_search", width=4, branch=6, look="preview"))
+    tree = Tree.of(run_of("beam_search", width=4, branch=8, look="preview"))
     rows = view.rows(tree)
     path = view.best_path(tree)
     shown = view.thumbs(tree, rows, path)
@@ -119,16 +124,82 @@ def test_the_inspector_says_why_a_node_was_pruned_and_what_every_verifier_thinks
 
 
 def test_every_node_of_every_strategy_can_be_inspected():
-    for strategy, params in [("random_search", {"n": 3}), ("greedy_tokens", {"branch": 2, "look": 4})]:
-        tree = Tree.of(run_of(strategy, **params))
-        for id in tree.nodes:
+    for name, strategy in STRATEGIES.items():
+        if "handover" in strategy.needs:
+            continue
+        tree = Tree.of(run_of(name))
+        for id, node in tree.nodes.items():
             facts = view.inspect(tree, "some-run", id)
             assert facts["why"] and facts["alt"] and facts["title"]
+            assert facts["why"].count("No choice was made here") <= 1
+            assert ("Made by" in dict(facts["pairs"])) == (node.made in ("renoise", "neighbour"))
+
+
+def test_a_node_without_a_choice_tells_of_one_that_fared_as_it_did():
+    tree = Tree.of(run_of("random_search", n=4))
+    states = {row["id"]: row["state"] for row in view.rows(tree).values()}
+    for node in tree.nodes.values():
+        if 0 < node.step < tree.num_steps:
+            said = view.inspect(tree, "some-run", node.id)["why"]
+            assert ("Pruned: ranked" in said) == (states[node.id] == "pruned")
+            assert ("Kept: ranked" in said) == (states[node.id] != "pruned")
+
+
+@pytest.mark.parametrize("strategy, made, words", [
+    ("zero_order", "neighbour", "varying the first noise of node {parent}"),
+    ("search_over_paths", "renoise", "re-noising node {parent} to step {step}"),
+])
+def test_what_goes_back_into_noise_stands_before_its_parent_and_says_how_it_was_made(strategy, made, words):
+    tree = Tree.of(run_of(strategy))
+    rows = view.rows(tree)
+    varied = [node for node in tree.nodes.values() if node.made == made]
+    assert varied and {rows[node.id]["made"] for node in varied} == {made}
+    for node in varied:
+        assert rows[node.id]["x"] < rows[node.parent]["x"]
+        said = dict(view.inspect(tree, "some-run", node.id)["pairs"])["Made by"]
+        assert words.format(parent=node.parent, step=node.step) in said
+    path = view.best_path(tree)
+    assert path[0] == 0 and path[-1] == tree.best().id
+
+
+def test_paths_of_a_finished_best_of_n_are_straight_lines():
+    """Nodes on the way stand in the order of the images that they became."""
+    tree = Tree.of(run_of("random_search", n=6))
+    rows = view.rows(tree)
+    columns = [sorted((row for row in rows.values() if row["x"] == step), key=lambda row: row["y"])
+               for step in range(1, tree.num_steps + 1)]
+    for before, after in zip(columns, columns[1:], strict=False):
+        assert [row["parent"] for row in after] == [row["id"] for row in before]
+
+
+def test_resampled_copies_and_the_judge_are_told():
+    tree = Tree.of(run_of("resampling_search", temper=100.0))
+    copied = [node for node in tree.nodes.values() if node.copies > 1]
+    assert copied
+    for node in copied:
+        assert dict(view.inspect(tree, "some-run", node.id)["pairs"])["Copies drawn"] == str(node.copies)
+    judged = Tree.of(run_of("random_search", judge="lightness", finalists=3, n=5))
+    best = view.best(judged)
+    assert best["node"] == judged.judged.node and best["judged"] == max(judged.judged.scores.values())
+    assert best["peak"] == judged.improvements[-1][2] >= best["score"] == judged.best_score()
+    scores = view.inspect(judged, "some-run", best["node"])["scores"]
+    assert [(score["name"], score["part"]) for score in scores] == [("warmth", "guides"), ("lightness", "judges")]
+
+
+def test_a_resumed_run_begins_at_the_node_it_goes_on_from(tree):
+    node = next(node for node in tree.nodes.values() if node.status == "pruned" and node.step == 3)
+    origin = Origin("some-other-run", node.id, 3, node.state, (1, 2, 3), {"warmth": 1.0})
+    resumed = Tree.of(run_of("beam_search", origin=origin))
+    facts = view.inspect(resumed, "some-run", 0)
+    assert facts["title"] == f"From node {node.id} · step 3 · 3x3" and facts["image"]
+    assert facts["why"] == f"Node {node.id} of run some-other-run, from which this run goes on."
+    assert view.rows(resumed)[0]["x"] == 3 and view.best_path(resumed)[0] == 0
 
 
 def test_the_colour_range_holds_every_score():
     assert view.span("unheard-of", []) == (0.0, 1.0)
     assert view.span("unheard-of", [3.0]) == (2.5, 3.5)
+    assert view.span("rank:a+b", [1.001]) == (0.0, 1.001)
     assert view.span("unheard-of", [-1.0, 4.0]) == (-1.0, 4.0)
     low, high = view.SPANS["image_reward"]
     assert view.span("image_reward", [low - 1, 0.0]) == (low - 1, high)
@@ -137,4 +208,5 @@ def test_the_colour_range_holds_every_score():
 def test_a_pruned_node_names_other_verifiers_as_the_page_does():
     said = "Pruned. It would have survived with 5 kept or clip_score as verifier (rank 1)."
     assert strings.said(said) == said.replace("clip_score", "CLIPScore")
+    assert strings.said("zscore:clip_score+aesthetic won") == "Ensemble, mean z-score of CLIPScore, Aesthetic won"
     assert strings.said("beam_searching an image_rewards") == "beam_searching an image_rewards"
