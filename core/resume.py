@@ -40,9 +40,11 @@ def _node(tree: Tree, run: str, node: Any) -> Node:
 
 
 def _origin(tree: Tree, run: str, node: Node) -> Origin:
-    before = tree.spec.origin.path if tree.spec.origin else ()
-    path = (*before, *(above.step for above in tree.path(node.id)[1:]))
-    return Origin(run, node.id, node.step, node.state, path, _winner(tree))
+    steps = [*(tree.spec.origin.path if tree.spec.origin else ())]
+    for above in tree.path(node.id)[1:]:
+        steps = [] if above.made == "neighbour" else steps   # it needs nothing of what lies above but the first noise
+        steps.append(above.step)
+    return Origin(run, node.id, node.step, node.state, tuple(steps), _winner(tree))
 
 
 def _winner(tree: Tree) -> dict[str, float]:

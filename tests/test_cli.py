@@ -320,8 +320,9 @@ def test_a_full_disk_is_told_and_exits_with_1(world, monkeypatch):
                                                                       "difference"),
         (("digits", "--budget", "1"), "a budget of 1 GFLOP is too small for one image: the smallest for beam_search on "
                                       "toy is 33.1 GFLOP"),
-        (("digits", "--budget", "100", "--width", "9"), "beam_search with width 9, branch 1 costs 289.1 GFLOP, more "
-                                                        "than the budget of 100 GFLOP: the largest width that fits is 3"),
+        (("digits", "--budget", "100", "--width", "9"),
+         "beam_search with width 9, branch 1 costs 289.1 GFLOP, more than the budget of 100 GFLOP: the largest width "
+         "that fits is 3"),
         (("digits", "--width", "many"), "width 'many' is impossible: it is a whole number from 1 to 64"),
         ((), "the following arguments are required: PROMPT"),
         (("digits", "--fast"), "unrecognized arguments: --fast"),
