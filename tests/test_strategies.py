@@ -2,17 +2,18 @@
 
 import itertools
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 
 from core.search.events import Expanded, Finished, Origin, Pruned, Scored, from_json
-from core.search.strategies.adaptive_beam import _size
+from core.search.strategies import adaptive_beam
+from core.search.strategies.adaptive_beam import _reliability, _size, _spread_of_siblings
 from core.search.strategies.fk_steering import _potential
 from core.search.strategies.registry import STRATEGIES
-from core.search.tree import Tree
+from core.search.tree import Node, Tree
 from tests.test_search import log_of, searched
 from tests.toy import Closeness, Relay, ToyGenerator
 
@@ -159,8 +160,46 @@ def test_an_adaptive_beam_spends_most_where_candidates_differ(matters, monkeypat
         -float(abs(int(image[0, matters, 0]) - 4)) * (image[0, matters, 0] != 255) for image in images
     ])  # fmt: skip
     for seed in SEEDS:
-        drawn = sizes(run("adaptive_beam", {"width": 2, "branch": 6}, seed=seed)[0].tree)
+        drawn = sizes(run("adaptive_beam", {"width": 2, "branch": 9}, seed=seed)[0].tree)
         assert drawn[matters + 1] > max(drawn[step] for step in range(2, 5) if step != matters + 1)
+        assert matters < 3 or drawn == {1: 4, 2: 4, 3: 4, 4: 3 * 18}   # of 60 left, what fits into memory
+
+
+def test_an_adaptive_beam_does_not_follow_scores_that_told_nothing(monkeypatch):
+    monkeypatch.setattr(adaptive_beam, "_reliability", lambda tree: float(max(sizes(tree)) != 2))
+    for seed in SEEDS:
+        drawn = sizes(run("adaptive_beam", {"width": 2, "branch": 6}, seed=seed)[0].tree)
+        assert drawn[2] == 4 and drawn[1] == 12
+
+
+def family(*steps):
+    """A tree with one step of (parent's score, child's score, child's index) after the other."""
+    nodes = [Node(0, None, 0, 0, 0, "", 0.0)]
+    for step, pairs in enumerate(steps):
+        for before, after, index in pairs:
+            nodes.append(Node(len(nodes), 0, 2 * step + 1, 0, 0, "", 0.0, score=before))
+            nodes.append(Node(len(nodes), nodes[-1].id, 2 * step + 2, index, 0, "", 0.0, score=after))
+    return Tree(nodes={node.id: node for node in nodes})
+
+
+def test_reliability_is_a_correlation_within_steps_with_a_doubt():
+    agree = [(0.1 * i, 3.0 * i, 1) for i in range(16)]
+    oppose = [(0.1 * i, -3.0 * i, 1) for i in range(16)]
+    unrelated = [(0.0, 0.0, 1), (0.0, 1.0, 1), (1.0, 0.0, 1), (1.0, 1.0, 1)]
+    drifted = [(before + 9, after + 9, 1) for before, after, _ in unrelated]
+    first_children = [(before, -after, 0) for before, after, _ in agree]
+    assert _reliability(family()) == _reliability(family(first_children)) == 0.5
+    assert _reliability(family(agree)) == pytest.approx((16 + 2) / (16 + 4))
+    assert _reliability(family(oppose)) == pytest.approx(2 / (16 + 4))
+    assert _reliability(family(unrelated, drifted)) == pytest.approx(2 / (8 + 4))
+    assert _reliability(family([(0.5, 0.1, 1), (0.5, 0.2, 1)])) == pytest.approx(2 / (2 + 4))   # nothing to correlate
+
+
+def test_the_spread_of_siblings_ignores_differences_between_families():
+    families = [(1, 1.0), (1, 3.0), (2, 10.0), (2, 10.0), (3, 50.0)]
+    nodes = [SimpleNamespace(parent=parent, score=score) for parent, score in families]
+    assert _spread_of_siblings(nodes) == 1   # two squares of 1, over five scores less three means
+    assert _spread_of_siblings(nodes[-1:]) == 0
 
 
 def test_what_an_adaptive_beam_saves_is_spent_later():
@@ -324,6 +363,15 @@ def test_backtracking_always_brings_an_image_home(visits):
     assert len([event for event in of(Expanded, events) if len(event.nodes) == 3]) == visits
     assert search.tree.best().step == 4
     assert not [node for node in search.tree.leaves() if node.status == "live"]
+    assert not [node for node in search.tree.path(search.tree.best().id) if node.status == "pruned"]
+
+
+def test_backtracking_ends_where_there_is_nothing_else_to_find():
+    """A resumed node whose generator draws no more has one image below it, however many visits are left."""
+    generator = ToyGenerator(branching=frozenset({0, 1, 2}))
+    origin = Origin("earlier", 9, 3, b64encode(bytes((3, 1, 4))).decode(), (1, 2, 3), {})
+    search, _ = run("backtracking_search", {"threshold": 99.0, "visits": 9}, generator, origin=origin)
+    assert sizes(search.tree) == {4: 1}
 
 
 # Zero-order search
@@ -338,6 +386,7 @@ def test_more_rounds_are_never_worse():
         _, events = runs[-1]
         cuts = [choice.cut for choice in of(Pruned, events)]
         assert cuts == sorted(cuts) and len(cuts) == 8
+        assert len(of(Scored, events)[0].scores) == 1   # there is a result before there are neighbours
 
 
 def test_neighbours_are_those_of_the_best_so_far():
@@ -388,18 +437,22 @@ def _paths_of(ode):
 # Search over paths
 
 
-def test_paths_go_back_and_farther_on():
-    params = {"paths": 2, "branch": 3, "start": 2, "jump": 1, "gain": 1}
+@pytest.mark.parametrize(
+    ("start", "jump", "gain", "choices", "noises"),
+    [(2, 1, 1, [3, 4], [1, 2]), (3, 2, 1, [4], [1]), (2, 1, 2, [4], [1]), (2, 9, 1, [3, 4], [1, 1]),
+     (2, 1, 9, [4], [1])],
+)
+def test_paths_go_back_and_farther_on(start, jump, gain, choices, noises):
+    params = {"paths": 2, "branch": 3, "start": start, "jump": jump, "gain": gain}
     search, events = run("search_over_paths", params)
-    choices = of(Pruned, events, rule="paths")
-    assert [choice.step for choice in choices] == [3, 4]
-    for choice in choices:
-        assert len(choice.ranks) == 2 * (3 + 1) and len(choice.kept) == 2
+    *made, last = of(Pruned, events)
+    assert [choice.step for choice in made] == choices and len(last.kept) == 1
     noised = [event.nodes for event in of(Expanded, events) if event.nodes[0].made == "renoise"]
-    assert [(nodes[0].step, len(nodes)) for nodes in noised] == [(1, 6), (2, 6)]
-    before = choices[0].kept
-    assert {new.parent for new in noised[1]} == set(before)
-    assert {search.tree.nodes[id].parent for id in choices[1].ranks} >= set(before)   # they go on as they are, too
+    assert [(nodes[0].step, len(nodes)) for nodes in noised] == [(step, 6) for step in noises]
+    for choice, nodes, after in zip(made, noised[1:], made[1:], strict=False):
+        assert len(choice.ranks) == 2 * (3 + 1) and len(choice.kept) == 2
+        assert {new.parent for new in nodes} == set(choice.kept)
+        assert {search.tree.nodes[id].parent for id in after.ranks} >= set(choice.kept)   # they go on as they are, too
 
 
 def test_paths_are_never_worse_than_where_they_came_from():
@@ -473,12 +526,51 @@ def test_high_temper_leaves_only_the_best_alive():
             assert sum(choice.copies.values()) == 5
 
 
-def test_particles_that_weigh_alike_are_not_resampled():
-    """Half of the scores equal and the best: the effective number is half, which is not below half."""
-    search, events = run("fk_steering", {"particles": 4, "temper": 100.0, "every": 1}, ToyGenerator(4), seed=0)
-    for choice in of(Pruned, events, rule="resampled"):
-        scores = [search.tree.nodes[id].score for id in choice.ranks]
-        assert scores.count(max(scores)) < 2
+def parity(monkeypatch, *weights):
+    """A guide that likes odd digits, each place as much as its weight says."""
+    monkeypatch.setattr(Closeness, "score", lambda self, _, images: [
+        float(sum(weight * (int(digit) % 2) for digit, weight in zip(image[0, :, 0], weights, strict=False)
+                  if digit != 255)) for image in images
+    ])  # fmt: skip
+
+
+def odd(ids, tree):
+    return sum(digits(tree.nodes[id])[0] % 2 for id in ids)
+
+
+def test_particles_are_resampled_when_fewer_than_half_of_them_count(monkeypatch):
+    """k of 6 weigh alike and the others nothing, so the effective number is k, or 6 for none."""
+    parity(monkeypatch, 1.0)
+    seen = set()
+    for seed in range(60):
+        search, events = run("fk_steering", {"particles": 6, "temper": 100.0, "potential": "value"}, seed=seed)
+        count = odd(of(Scored, events)[0].scores, search.tree)
+        resampled = [choice.step for choice in of(Pruned, events, rule="resampled")]
+        assert resampled == ([1] if 0 < count < 3 else [])
+        seen.add(count)
+    assert {1, 2, 3, 4} <= seen
+
+
+def test_weights_gather_until_particles_are_resampled(monkeypatch):
+    """2 of 8 are liked: by one choice the effective number is 5.8, by two it is 3.3."""
+    parity(monkeypatch, 1.0)
+    firsts = []
+    for seed in range(80):
+        search, events = run("fk_steering", {"particles": 8, "temper": 0.5, "potential": "value"}, seed=seed)
+        if odd(of(Scored, events)[0].scores, search.tree) == 2:
+            firsts.append(of(Pruned, events, rule="resampled")[0].step)
+    assert len(firsts) > 3 and set(firsts) == {2}
+
+
+def test_particles_that_have_become_alike_are_left_alone(monkeypatch):
+    """The second digit matters a hundredth of the first, by which they were resampled already."""
+    parity(monkeypatch, 1.0, 0.01)
+    steps = Counter()
+    for seed in range(40):
+        _, events = run("fk_steering", {"particles": 6, "temper": 20.0, "potential": "value"}, seed=seed)
+        resampled = [choice.step for choice in of(Pruned, events, rule="resampled")]
+        steps[tuple(resampled)] += resampled[:1] == [1]
+    assert set(+steps) == {(1,)}
 
 
 def test_potentials_are_those_of_the_paper():
@@ -503,7 +595,9 @@ def test_the_beam_fixes_the_scales_and_diffusion_the_rest(scales):
     for new in noised:
         assert digits(search.tree.nodes[new.id])[:last] == digits(search.tree.nodes[new.parent])
     beam = searched("beam_search", {"width": 2, "branch": 3}, Relay())[0].tree
-    assert births(beam) >= {birth for birth in births(search.tree) if birth[0] <= last}
+    assert {birth for birth in births(beam) if birth[0] <= last} == {
+        birth for birth in births(search.tree) if birth[0] <= last
+    }
 
 
 @pytest.mark.parametrize("seed", SEEDS)
