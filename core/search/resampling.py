@@ -56,19 +56,19 @@ def systematic(weights: Sequence[float], count: int, u: float) -> list[int]:
 
 
 def ssp(weights: Sequence[float], count: int, rng: Random) -> list[int]:
-    """Copies by the Srinivasan sampling process (Gerber, Chopin and Whiteley 2019, algorithm 2).
+    """Copies by the Srinivasan sampling process (Gerber, Chopin and Whiteley 2019).
 
     What a share has beyond its whole part is settled in duels: one of two becomes whole, the other carries on.
     """
     shares = _shares(weights, count)
     copies = [math.floor(share) for share in shares]
-    open, rest = 0, shares[0] - copies[0]
+    carrier, rest = 0, shares[0] - copies[0]
     for rival in range(1, len(shares)):
         other = shares[rival] - copies[rival]
         both = rest + other
         up = both >= 1                       # one of them becomes 1, or else one becomes 0
         closes = rng.random() * (2 - both) < 1 - other if up else rng.random() * both < other
-        closed, open = (open, rival) if closes else (rival, open)
+        closed, carrier = (carrier, rival) if closes else (rival, carrier)
         copies[closed] += up
         rest = both - up
     return copies

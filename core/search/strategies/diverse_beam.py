@@ -46,9 +46,9 @@ def _diverse(
     ranked: Sequence[Node],
 ) -> list[Node]:
     """The ranked nodes without near duplicates of better ones, and without those that come too often from one line."""
-    alike = near_duplicates([looks[node.id] for node in ranked], tolerance)
+    alike = set(near_duplicates([looks[node.id] for node in ranked], tolerance))
     lines, chosen = Counter(), []
-    for node in (node for place, node in enumerate(ranked) if place not in set(alike)):
+    for node in (node for place, node in enumerate(ranked) if place not in alike):
         path = tree.path(node.id)
         ancestor = path[max(0, len(path) - 1 - generations)]
         if ancestor.parent is None or lines[ancestor.id] < per_ancestor:
