@@ -20,10 +20,6 @@ class Entry:
     load: Callable[[], Any]
     abilities: frozenset[str] = frozenset({"branches"})   # of a generator: see core/generators/base.py
 
-    @property
-    def branches(self) -> bool:
-        return "branches" in self.abilities
-
 
 def lazy(target: str) -> Callable[[], Any]:
     """A loader that imports `module:function` and calls it, once a process."""

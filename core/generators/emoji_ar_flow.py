@@ -52,7 +52,6 @@ class EmojiArFlow:
 
     name = "emoji-ar-flow"
     abilities = frozenset({"branches", "signature", "renoise", "handover"})
-    siblings_share = False
 
     def __init__(self, ar: EmojiAr, flow: EmojiFlow, sampling: Sampling | None = None):
         self.ar, self.flow, self.sampling = ar, flow, sampling or Sampling()
