@@ -165,10 +165,10 @@ def parameter_control(strategy: str, param: Param, steps: tuple[str, ...]) -> gr
     if param.choices:
         return Choice([(name.replace("_", " "), name) for name in param.choices], filterable=False, **options)
     low, high = param.range.low, _slider_end(param)
-    if param.optional or (not param.whole and high - low > WIDEST):
-        typed = {"placeholder": strings.OFF} if param.optional else {}
-        whole = {"precision": 0} if param.whole else {"step": 0.1}
-        return Amount(elem_classes="bs-amount", **whole, **typed, **options)
+    if param.optional:  # a number field of Gradio is never empty
+        return gr.Textbox(placeholder=strings.OFF, max_lines=1, max_length=19, elem_classes="bs-amount", **options)
+    if not param.whole and high - low > WIDEST:
+        return Amount(step=0.1, elem_classes="bs-amount", **options)
     return Dial(low, high, step=1 if param.whole else _fraction(low, high, param.default), buttons=[], **options)
 
 

@@ -15,6 +15,7 @@ from core.search.budget import Cost
 from core.search.errors import BadRequest, PromptOutOfWorld
 from core.search.events import RunSpec
 from core.search.guide import Guide
+from core.search.schema import Param, parse_value
 from core.search.search import MAX_FINALISTS, SEEDS
 from core.search.sizing import estimate, fit
 from core.search.strategies.registry import STRATEGIES, checked_params, get_strategy, require_abilities
@@ -106,7 +107,14 @@ def _number(name: str, value: Any, low: float, high: float) -> float:
 
 def _params(strategy: str, values: Sequence[Any]) -> dict[str, Any]:
     given = dict(zip(parameter_names(), values, strict=True))
-    return {name: _whole(value) for (owner, name), value in given.items() if owner == strategy}
+    return {param.name: _sent(param, given[strategy, param.name]) for param in get_strategy(strategy).params}
+
+
+def _sent(param: Param, value: Any) -> Any:
+    """A parameter as its control sends it: one that may be off is typed, and empty when it is off."""
+    if param.optional and isinstance(value, str):
+        return parse_value(value.strip()) if value.strip() else None
+    return _whole(value)
 
 
 def _whole(value: Any) -> Any:

@@ -279,7 +279,7 @@ export class TreeView {
     const move = { ...meanings, Home: "root", End: "best", Enter: "open" }[event.key];
     if (!move || !this.lane || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
-    const target = this.selected === null ? this.lane.rows.get(0) : this.target(move, this.lane.rows.get(this.selected));
+    const target = this.target(move, this.lane.rows.get(this.selected));
     if (!target) return;
     this.select(target.id);
     this.onSelect(target.id, move === "open");
@@ -288,10 +288,11 @@ export class TreeView {
   target(move, row) {
     const rows = this.drawn();
     const first = (list) => list.reduce((a, b) => (a && a.y <= b.y ? a : b), null);
+    if (move === "best") return this.lane.rows.get(this.lane.facts.path.at(-1));
     if (!row || move === "root") return this.lane.rows.get(0);
     if (move === "parent") return this.lane.rows.get(row.parent);
-    if (move === "child") return first(rows.filter((other) => other.parent === row.id && other.x > row.x)) || first(rows.filter((other) => other.parent === row.id));
-    if (move === "best") return this.lane.rows.get(this.lane.facts.path.at(-1));
+    const below = rows.filter((other) => other.parent === row.id);
+    if (move === "child") return first(below.filter((other) => other.x > row.x)) || first(below);
     if (move === "open") return row;
     const column = rows.filter((other) => other.x === row.x).sort((a, b) => a.y - b.y);
     return column[column.indexOf(row) + (move === "after" ? 1 : -1)];

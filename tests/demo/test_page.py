@@ -175,7 +175,7 @@ def test_annotations_become_controls():
     typed = control(Annotated[float, Range(-100, 100)], 1.0)
     assert (typed.get_block_name(), typed.value) == ("number", 1.0)
     optional = control(Annotated[int | None, Range(1, 8)], None)
-    assert (optional.get_block_name(), optional.value, optional.placeholder) == ("number", None, "off")
+    assert (optional.get_block_name(), optional.value, optional.placeholder) == ("textbox", None, "off")
     chosen = control(Literal["near", "far_off"], "near")
     assert (chosen.get_block_name(), chosen.choices) == ("dropdown", [("near", "near"), ("far off", "far_off")])
     look = control(events.Look, "preview")

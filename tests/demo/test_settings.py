@@ -78,9 +78,19 @@ def test_what_a_parameter_may_not_be_is_refused_in_the_words_of_its_schema(strat
     for value in hostile:
         if value in allowed or (param.range and not param.whole and value == 0.12345):
             continue
+        if param.optional and value in ("", "off", "1"):  # typed
+            continue
         with pytest.raises(BadRequest) as caught:
             read(able(), strategy=strategy, params={(strategy, param.name): value})
         assert str(caught.value) == f"{param.name} {value!r} is impossible: it is {param.allowed}"
+
+
+@pytest.mark.parametrize("typed, value", [("", None), (" ", None), ("off", None), ("0.5", 0.5), (" -1 ", -1.0)])
+def test_a_number_that_may_be_off_is_typed(typed, value):
+    spec = read(strategy="adaptive_beam", params={("adaptive_beam", "stop"): typed})
+    assert spec.params["stop"] == value
+    with pytest.raises(BadRequest, match="^stop 'high' is impossible: it is a number from -100 to 100, or off$"):
+        read(strategy="adaptive_beam", params={("adaptive_beam", "stop"): "high"})
 
 
 @pytest.mark.parametrize("model", ["painter", "noisy"])
