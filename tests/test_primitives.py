@@ -147,11 +147,25 @@ def iter_events(steps, result):
 
 def test_dropping_prunes_without_a_winner():
     search, nodes = begun(3)
-    drained(search.drop(nodes, "below_threshold"))
+    drained(search.drop(nodes, "not_needed"))
     assert {search.tree.nodes[node.id].status for node in nodes} == {"pruned"} and set(search._held) == {0}
-    assert RULES["below_threshold"] in search.tree.why(nodes[0].id)
-    events = list(iter_events(search.drop([], "below_threshold"), []))
+    assert RULES["not_needed"] in search.tree.why(nodes[0].id)
+    events = list(iter_events(search.drop([], "not_needed"), []))
     assert events == []
+
+
+def test_a_released_node_is_remembered_and_not_held():
+    search, nodes = begun(3)
+    search.release(nodes[:2])
+    assert set(search._held) == {0, nodes[2].id} and len(search.tree.nodes) == 4
+
+
+def test_a_node_varied_before_it_grows_still_has_its_one_child():
+    """Where the generator does not branch, only a second step would be the same, not a step after a variation."""
+    search, nodes = begun(2, ToyGenerator(branching=frozenset({0})))
+    there = drained(search.advance(nodes, 3))
+    drained(search.renoise(there, 1, 2))
+    assert len(drained(search.expand(there, 5))) == 2 and drained(search.expand(there, 5)) == []
 
 
 def test_a_choice_may_pass_over_better_ones_and_the_tree_says_why():

@@ -158,8 +158,8 @@ class Search:
 
     @property
     def handover_step(self) -> int:
-        """Of a generator that hands over: the number of its coarse scales, where diffusion begins."""
-        return self.generator.handover_step
+        """The number of coarse scales of a generator that hands over to diffusion after them; 0 for any other."""
+        return self.generator.handover_step if "handover" in self.generator.abilities else 0
 
     @property
     def best_score(self) -> float | None:
@@ -203,9 +203,10 @@ class Search:
         """
         yield from self._show(nodes)
         step = nodes[0].step
-        one_child = step not in self.generator.branching_steps
-        born = self._births(nodes, [min(1, b) if one_child else b for b in _each(branch, nodes)])
-        born = [(node, index) for node, index in born if not (one_child and index)]
+        branch = _each(branch, nodes)
+        if step not in self.generator.branching_steps:
+            branch = [min(b, not self._has_grown(node)) for b, node in zip(branch, nodes, strict=True)]
+        born = self._births(nodes, branch)
         if not born:
             return []
         fresh = [(node, index) for node, index in born if not self._is_ahead(node, index)]
@@ -301,6 +302,10 @@ class Search:
         """Prune nodes without keeping any."""
         if nodes:
             yield from self._prune(sorted(self._now(nodes), key=_rank), [], rule, nodes[0].look or "preview")
+
+    def release(self, nodes: Sequence[Node]) -> None:
+        """Forget the states of nodes that will not grow again. Not a generator: nothing is to be told."""
+        self._let_go(node.id for node in nodes)
 
     def _prune(
         self, ranked: Sequence[Node], kept: Sequence[Node], rule: str, look: ev.Look,
@@ -443,6 +448,9 @@ class Search:
             births += [(node, index) for index in range(born[node.id], born[node.id] + count)]
             born[node.id] += count
         return births
+
+    def _has_grown(self, node: Node) -> bool:
+        return any(child.made == "step" for child in self.tree.children(node.id))
 
     def _add_children(
         self, born: Sequence[tuple[Node, int]], held: Sequence[_Held], step: int, made: ev.Made

@@ -18,7 +18,6 @@ RULES = {
     "resampled": "Resampling by weight drew no copy of it.",
     "cluster": "Another candidate stands for those that look like it.",
     "diverse": "Its ancestor already had as many survivors as it may, or one that looks like it was kept.",
-    "below_threshold": "Every candidate here stayed below the threshold: the search went back.",
     "not_needed": "The search was over before its turn came.",
 }
 

@@ -30,6 +30,7 @@ def backtracking_search(
     node, waiting = root, []
     for _ in range(visits):
         children = yield from search.expand([node], branch)
+        search.release([node])
         if not children:   # the root again, of a generator that does not branch there: nothing is left to find
             break
         children = yield from search.score(children, look)

@@ -23,7 +23,7 @@ def fk_steering(
     potential: Potential = "max",
     every: Annotated[int, Range(1, 64)] = 3,
 ) -> Steps[list[Node]]:
-    """Weigh particles by exp(temper * potential), resample when few weigh much (Singhal et al. 2025, algorithm 1).
+    """Weigh particles by exp(temper * potential), resample when few weigh much (Singhal et al. 2025).
 
     A choice comes after every `every` steps; particles are resampled where their effective number is below half.
     `temper` counts per standard deviation of the scores at the choice of this run where they differed most, so that

@@ -23,7 +23,7 @@ def resampling_search(
     look: Look = "preview",
     resampler: Resampler = "ssp",
 ) -> Steps[list[Node]]:
-    """Cluster coarse scales for variety, resample fine ones by score (TTS-VAR, Chen et al. 2025, fig. 1).
+    """Cluster coarse scales for variety, resample fine ones by score (TTS-VAR, Chen et al. 2025).
 
     In the first half of the steps, where scores say little, one candidate of each cluster goes on. After that candidate
     i has copies in proportion to exp(temper * z_i), z_i its score in standard deviations from the mean of the choice:

@@ -19,13 +19,13 @@ def search_over_paths(
     jump: Annotated[int, Range(1, 64)] = 5,
     gain: Annotated[int, Range(1, 64)] = 2,
 ) -> Steps[list[Node]]:
-    """Renoise each path `branch` ways, denoise farther than that, keep the best paths (Ma et al. 2025, fig. 2).
+    """Renoise each path `branch` ways, denoise farther than that, keep the best paths (Ma et al. 2025).
 
     In steps: the first round begins after `start`, each goes back by `jump` and on by jump + gain. A path also goes on
     as it is, so what is kept never looks worse than what was there.
     """
     root = yield from search.start()
-    noisy = _first_noisy(search)
+    noisy = search.handover_step + 1   # the first step with noise to go back to
     samples = yield from search.expand([root], paths)
     beam = yield from search.advance(samples, min(max(start, noisy + 1), search.num_steps))
     while not search.finished(beam):
@@ -37,8 +37,3 @@ def search_over_paths(
         same = yield from search.advance(same, goal)
         beam = yield from search.keep([*same, *others], paths, rule="paths")
     return (yield from search.keep(beam, 1, rule="best_of_n"))
-
-
-def _first_noisy(search: Search) -> int:
-    """The first step with noise to go back to: after the handover, where diffusion is handed over to."""
-    return getattr(search, "handover_step", 0) + 1

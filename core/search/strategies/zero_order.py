@@ -17,7 +17,7 @@ def zero_order(
     rounds: Annotated[int, Range(1, 64)] = 6,
     closeness: Annotated[float, Range(-1, 1)] = 0.95,
 ) -> Steps[list[Node]]:
-    """Move to the best of a few near noises as long as one is better (zero-order search, Ma et al. 2025, fig. 2)."""
+    """Move to the best of a few near noises as long as one is better (zero-order search, Ma et al. 2025)."""
     root = yield from search.start()
     samples = yield from search.expand([root], 1)
     pivot = yield from search.finish(samples)
