@@ -80,8 +80,9 @@ def _asked(spec: RunSpec) -> str:
 def _spent(cost: Cost) -> str:
     return (
         f"{cost.flops / GIGA:.2f} GFLOP (generator {cost.flops_generator / GIGA:.2f}, "
-        f"decoder {cost.flops_decoder / GIGA:.2f}, verifier {cost.flops_verifier / GIGA:.2f}), {cost.nfe} NFE, "
-        f"{cost.tokens} tokens, {cost.decodes} decodes, {cost.verifier_calls} verifier calls"
+        f"decoder {cost.flops_decoder / GIGA:.2f}, verifier {cost.flops_verifier / GIGA:.2f}), {cost.nfe} NFE "
+        f"({cost.nfe_paper} as papers count), {cost.tokens} tokens, {cost.decodes} decodes, "
+        f"{cost.verifier_calls} verifier calls"
     )
 
 

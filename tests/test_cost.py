@@ -1,5 +1,6 @@
 """The ledger against what the toy models really computed, and against budgets."""
 
+import numpy as np
 import pytest
 
 from core.compare import race, rival
@@ -58,6 +59,37 @@ def test_without_sharing_every_candidate_pays_its_whole_prefix(strategy, params)
     rolled = sum(ahead(event, id) for event in events if isinstance(event, Scored) for id in event.scores)
     assert tree.spent.flops_unshared == sum(node.flops for node in tree.nodes.values()) + rolled
     assert tree.spent.flops_generator <= tree.spent.flops_unshared
+
+
+@every_case
+def test_papers_count_every_rollout_in_full(strategy, params):
+    """Without rollouts that is what was computed; with them, what a first child inherits is counted again."""
+    search, events = searched(strategy, params)
+    tree = search.tree
+    ahead = sum((4 if event.look == "rollout" else event.look) - tree.nodes[id].step
+                for event in events if isinstance(event, Scored) and event.look not in ("preview", "final")
+                for id in event.scores)
+    assert tree.spent.nfe_paper == len(tree.nodes) - 1 + ahead >= tree.spent.nfe
+    assert ahead or tree.spent.nfe_paper == tree.spent.nfe
+
+
+class Thirteen(ToyGenerator):
+    """As many scales as the model of the paper."""
+
+    def __init__(self):
+        super().__init__(250)
+        self.num_steps, self.step_labels = 13, tuple(str(k) for k in range(13))
+        self.branching_steps = self.sharing_steps = frozenset(range(13))
+
+    def _image(self, state):
+        return np.repeat(np.array([*state[-4:], *[0] * (4 - len(state))], np.uint8)[None, :4, None], 3, axis=2)
+
+
+@pytest.mark.parametrize(("width", "branch"), [(3, 5), (5, 3)])
+def test_the_paper_s_budgets_are_met(width, branch):
+    """w * c = 15 slots of 91 passes are 1365 NFE and 195 images (Riise et al. 2025)."""
+    spent = searched("beam_search", {"width": width, "branch": branch, "look": "rollout"}, Thirteen())[0].tree.spent
+    assert spent.nfe_paper == 1365 and spent.nfe < 1365 and spent.verifier_calls + spent.cache_hits <= 195
 
 
 def test_siblings_share_one_forward_pass():

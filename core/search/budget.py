@@ -19,7 +19,8 @@ GIGA = 1e9
 class Cost:
     """An amount of compute. Fields add up but for `peak_bytes`; `flops` is the currency in which models are matched."""
 
-    nfe: int = 0                  # one per step per candidate, as papers count
+    nfe: int = 0                  # steps taken, one per candidate
+    nfe_paper: int = 0            # as papers count: every rollout in full, also what an earlier one had computed
     tokens: int = 0               # per candidate, like nfe
     flops_generator: float = 0.0  # what was computed: equal prefixes share one pass; guidance included
     flops_decoder: float = 0.0

@@ -337,7 +337,9 @@ class Search:
 
     def _see(self, nodes: Sequence[Node], sight: int) -> None:
         """Have every node's image at step `sight` along child 0, and its scores, in memory."""
-        self.ledger.charge(Cost(flops_unshared=self._flops(nodes[0].step, sight) * len(nodes)))
+        ahead = sight - nodes[0].step
+        alone = self._flops(nodes[0].step, sight) * len(nodes)
+        self.ledger.charge(Cost(nfe_paper=ahead * len(nodes), flops_unshared=alone))
         unseen = [node for node in nodes if sight not in self._held[node.id].sights]
         if not unseen:
             return
@@ -470,7 +472,8 @@ class Search:
             )
             for id, (parent, index, seed), one in zip(range(first, SEEDS), births, held, strict=False)
         )
-        self.ledger.charge(Cost(flops_unshared=sum(node.flops for node in nodes)))
+        steps = self._path_steps() if births[0][0] is None else len(nodes)
+        self.ledger.charge(Cost(nfe_paper=steps, flops_unshared=sum(node.flops for node in nodes)))
         self._held |= {node.id: one for node, one in zip(nodes, held, strict=True)}
         self._weigh()
         yield self._event(ev.Expanded, step=step, nodes=nodes)
@@ -483,6 +486,10 @@ class Search:
             path = self.spec.origin.path if self.spec.origin else ()
             return read + sum(self._flops(before - 1, before) for before in path)
         return (read if made == "neighbour" else parent.flops) + self._flops(step - 1, step)
+
+    def _path_steps(self) -> int:
+        """Steps to the root: none to the bare prompt."""
+        return len(self.spec.origin.path) if self.spec.origin else 0
 
     def _frozen(self, state: Any) -> str:
         return b64encode(self.generator.freeze(state)).decode()
