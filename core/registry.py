@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -10,6 +10,7 @@ from threading import RLock
 from typing import Any
 
 from core.search.errors import BadRequest
+from core.search.plugins import load_plugins
 
 _LOADING = RLock()
 
@@ -24,13 +25,50 @@ class Entry:
 def lazy(target: str) -> Callable[[], Any]:
     """A loader that imports `module:function` and calls it, once a process."""
     module, _, function = target.partition(":")
-    load_once = cache(lambda: getattr(import_module(module), function)())
+    return _once(lambda: getattr(import_module(module), function)())
 
-    def load() -> Any:
+
+def _once(load: Callable[[], Any]) -> Callable[[], Any]:
+    load_once = cache(load)
+
+    def loaded() -> Any:
         with _LOADING:
             return load_once()
 
-    return load
+    return loaded
+
+
+def plugins(group: str, ours: Mapping[str, Entry], reserved: str = "") -> dict[str, Entry]:
+    """The models of other packages by name: see core/search/plugins.py.
+
+    None may have a name of ours, nor one that begins with `reserved`.
+    """
+    return load_plugins(group, _as_entry, taken=_Taken(ours, reserved))
+
+
+@dataclass(frozen=True)
+class _Taken:
+    names: Container[str]
+    prefix: str
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names or bool(self.prefix) and name.startswith(self.prefix)
+
+
+def _as_entry(plugin: Any) -> Entry:
+    """A plug-in is an Entry, or what makes the model when it is called: a function or a class.
+
+    The first line of its docstring is the description; a generator's may carry its `abilities`, by default that it
+    branches.
+    """
+    if isinstance(plugin, Entry):
+        return Entry(plugin.description, _once(plugin.load), plugin.abilities)
+    if not callable(plugin):
+        raise TypeError(f"{plugin!r} is neither an Entry nor a function that loads a model")
+    if not plugin.__doc__:
+        raise TypeError("it needs a docstring: its first line is shown to people")
+    abilities = frozenset(getattr(plugin, "abilities", {"branches"}))
+    return Entry(plugin.__doc__.strip().partition("\n")[0], _once(plugin), abilities)
 
 
 def pick(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:

@@ -2,13 +2,15 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.registry import Entry, pick
+from core.registry import Entry, pick, readiness
 from core.search.errors import BeamscopeError
+from core.search.events import RunSpec
 from core.search.guide import RULES
+from core.search.scoring import named
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +21,8 @@ class Models:
 
     searcher: the generator that is chosen at first; steps: its step labels, needed before it is loaded.
     baseline: the generator that runs beside the one chosen, or None.
-    check: prompt -> what the generators of a small world know of it (core/world/captions.py); it holds for those
-    whose names begin with `world`.
+    check: prompt -> what the generators of a small world know of it (core/world/captions.py).
+    world: how the names of those generators begin; natives: the verifiers that are made for their images only.
     """
 
     generators: Mapping[str, Entry]
@@ -30,11 +32,13 @@ class Models:
     baseline: str | None = None
     check: Callable[[str], Any] | None = None
     world: str = ""
+    natives: frozenset[str] = frozenset()
     examples: tuple[str, ...] = ()
     default_gflop: float = 250.0  # pays for the defaults of every strategy and look
     max_gflop: float = 2500.0  # the most that one visitor may ask; enough for width 16, branch 16
     ready: threading.Event = field(default_factory=threading.Event)  # set when loading is over, for good or ill
     problem: str | None = None  # why the models could not be loaded, for people to read
+    broken: dict[str, str] = field(default_factory=dict)  # verifiers that do not load, and why; they do not observe
     _loaded: dict[tuple[str, str], Any] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -46,9 +50,18 @@ class Models:
         """Raises as `generator` does."""
         return self._load("verifier", self.verifiers, name)
 
-    def all_verifiers(self) -> dict[str, Any]:
-        """Every verifier by name; those that do not guide a run observe it."""
-        return {name: self.verifier(name) for name in self.verifiers}
+    def verifiers_of(self, spec: RunSpec) -> dict[str, Any]:
+        """Every verifier that guides, judges or observes a run, by name. Raises as `generator` does."""
+        return {name: self.verifier(name) for name in named(spec)}
+
+    def observers(self, generator: str, others: Container[str]) -> tuple[str, ...]:
+        """Who may look at images of a generator besides `others`: all that load and are made for such images."""
+        strange = () if self.in_world(generator) else self.natives
+        return tuple(name for name in self.verifiers if name not in (*others, *strange, *self.broken))
+
+    def in_world(self, generator: str) -> bool:
+        """Whether `check` and the natives are made for a generator."""
+        return generator.startswith(self.world)
 
     def guides(self) -> list[str]:
         """What may guide a run: every verifier, and the ensembles of all of them."""
@@ -65,7 +78,7 @@ class Models:
 
     def known_words(self, generator: str, prompt: str) -> Any:
         """What a generator knows of a prompt; None where that is not known."""
-        return self.check(prompt) if self.check and generator.startswith(self.world) else None
+        return self.check(prompt) if self.check and self.in_world(generator) else None
 
     def warm(self) -> None:
         """Load everything a first search needs; keeps the reason if that fails."""
@@ -73,7 +86,9 @@ class Models:
             self.generator(self.searcher)
             if self.baseline:
                 self.generator(self.baseline)
-            self.all_verifiers()
+            guide, *others = self.verifiers
+            self.verifier(guide)
+            self.broken |= {name: reason for name in others if (reason := readiness(self.verifiers[name]))}
         except BeamscopeError as error:
             self.problem = str(error)
         except Exception as error:

@@ -57,7 +57,7 @@ def read(models: Models, values: Sequence[Any]) -> RunSpec:
         strategy=strategy,
         params=checked_params(strategy, _params(strategy, values[len(FIXED):])),
         verifier=guide.name,
-        observers=tuple(name for name in models.verifiers if name not in (*guide.members, judge)),
+        observers=models.observers(model, others=(*guide.members, judge)),
         seed=_seed(fixed["seed"]),
         budget_flops=_number("budget", fixed["gflop"], 0, models.max_gflop) * GIGA,
         judge=judge,
@@ -70,6 +70,8 @@ def _verifiers(models: Models, guide: Any, judge: Any) -> tuple[Guide, str | Non
     parsed, judge = Guide.parse(str(guide)), str(judge) if judge else None
     for name in (*parsed.members, *([judge] if judge else [])):
         pick("verifier", models.verifiers, name)
+        if name in models.broken:
+            raise BadRequest(f"verifier {name} is not ready: {models.broken[name]}")
     return parsed, judge
 
 
@@ -125,13 +127,14 @@ def _whole(value: Any) -> Any:
 def plan(models: Models, spec: RunSpec) -> Plan:
     """Price a spec and size the baseline to the same total FLOPs. Raises BadRequest when the budget is too small.
 
-    Both lanes observe with every verifier, but only what guides is part of the matched compute.
+    Both lanes observe with every verifier, but only what guides is part of the matched compute. Beside a model of
+    another world than the baseline's runs nothing: the two would not be made for the same prompts.
     """
-    verifiers = models.all_verifiers()
+    verifiers = models.verifiers_of(spec)
     generator = models.generator(spec.generator)
     spec = fit(spec, generator, verifiers)
     cost = _priced(models, spec, generator, verifiers, display=True)
-    if models.baseline is None:
+    if models.baseline is None or not models.in_world(spec.generator):
         return Plan((spec,), (cost,))
     baseline = models.generator(models.baseline)
     try:
@@ -186,7 +189,7 @@ def describe(plan: Plan) -> list[list[tuple[str, str]]]:
         judge = strings.guide_name(spec.judge)
         said.append([("plain", f"{judge} chooses among the {spec.finalists} best finished images.")])
     if len(plan.specs) == 1:
-        said.append([("plain", "That is too little for one diffusion image: nothing runs beside it.")])
+        said.append([("plain", strings.ALONE)])
     else:
         images = plan.specs[1].params["n"]
         said.append([("plain", "The diffusion run gets the same: "), ("strong", f"{images} image{'s' * (images != 1)}"),
@@ -197,7 +200,7 @@ def describe(plan: Plan) -> list[list[tuple[str, str]]]:
 def _took(plan: Plan) -> str:
     """How long both runs will take together, where that is known."""
     seconds = sum(cost.seconds for cost in plan.costs)
-    return f", about {seconds:.0f} s with the run beside it" if seconds >= 1 else ""
+    return f", about {seconds:.0f} s{' with the run beside it' * (len(plan.costs) - 1)}" if seconds >= 1 else ""
 
 
 def _gflop(cost: Cost) -> str:

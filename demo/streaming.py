@@ -96,9 +96,8 @@ def compute(
     models: Models, specs: Sequence[RunSpec], writers: Sequence[RunWriter], cancelled: Callable[[], bool] = bool
 ) -> None:
     """Run the lanes side by side into their logs. Only the first lane decodes what is there to be looked at."""
-    verifiers = models.all_verifiers()
     lanes = [
-        Search(models.generator(spec.generator), verifiers, spec, cancelled, display=index == 0).run()
+        Search(models.generator(spec.generator), models.verifiers_of(spec), spec, cancelled, display=index == 0).run()
         for index, spec in enumerate(specs)
     ]
     for lane, event in race(*lanes) if len(lanes) == 2 else ((0, event) for event in lanes[0]):

@@ -101,6 +101,7 @@ UNKNOWN_RUN = "There is no run with this id here. It may have been removed, or t
 BAD_NODE = "This run has no such node."
 BAD_REQUEST = "The page sent something this server does not understand. Reload the page."
 UNEXPECTED = "Something went wrong at the server. The run and its steps so far are kept."
+ALONE = "Nothing runs beside it: not one diffusion image is as cheap, or the model is of another world."
 BELOW = "No choice was made here. What became of it, node {node}: {sentence}"
 INTERRUPTED = "The server stopped before this run was over. Its finished steps are kept."
 

@@ -1,9 +1,9 @@
-"""The generators by name."""
+"""The generators by name, ours and those of other packages."""
 
 from __future__ import annotations
 
 from core.generators.base import Generator
-from core.registry import Entry, lazy, pick
+from core.registry import Entry, lazy, pick, plugins
 
 GENERATORS: dict[str, Entry] = {
     "emoji-ar": Entry(
@@ -23,6 +23,7 @@ GENERATORS: dict[str, Entry] = {
         frozenset({"branches", "signature", "renoise", "handover"}),
     ),
 }
+GENERATORS |= plugins("generators", GENERATORS, reserved="emoji-")   # whose prompts have to be of the emoji world
 
 
 def load_generator(name: str) -> Generator:

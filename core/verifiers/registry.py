@@ -1,8 +1,8 @@
-"""The verifiers by name, the default guide first."""
+"""The verifiers by name, ours and those of other packages, the default guide first."""
 
 from __future__ import annotations
 
-from core.registry import Entry, lazy, pick
+from core.registry import Entry, lazy, pick, plugins
 from core.verifiers.base import Verifier
 
 VERIFIERS: dict[str, Entry] = {
@@ -10,6 +10,7 @@ VERIFIERS: dict[str, Entry] = {
     "clip_score": Entry("Alignment of image and prompt, weak at binding", lazy("core.verifiers.clip_score:load")),
     "aesthetic": Entry("Looks only, blind to the prompt", lazy("core.verifiers.aesthetic:load")),
 }
+VERIFIERS |= plugins("verifiers", VERIFIERS)
 
 
 def load_verifier(name: str) -> Verifier:

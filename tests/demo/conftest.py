@@ -15,7 +15,7 @@ def run_of(strategy="beam_search", judge=None, finalists=4, origin=None, **param
     works = unsupported(strategy, "painter", models.abilities("painter")) is None
     spec = RunSpec("a red car", "painter" if works else "noisy", strategy, params, "warmth", ("lightness",), 7,
                    judge=judge, finalists=finalists, origin=origin)
-    return list(Search(models.generator(spec.generator), models.all_verifiers(), spec).run())
+    return list(Search(models.generator(spec.generator), models.verifiers_of(spec), spec).run())
 
 
 @pytest.fixture(scope="session")
