@@ -88,7 +88,8 @@ class Models:
                 self.generator(self.baseline)
             guide, *others = self.verifiers
             self.verifier(guide)
-            self.broken |= {name: reason for name in others if (reason := readiness(self.verifiers[name]))}
+            reasons = {name: readiness(self.verifiers[name]) for name in others}
+            self.broken = {name: reason for name, reason in reasons.items() if reason}
         except BeamscopeError as error:
             self.problem = str(error)
         except Exception as error:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from core.registry import Entry
 from core.search.errors import BadRequest, BeamscopeError, PromptOutOfWorld, UnsupportedStrategy
 from core.search.events import RunSpec
 from core.search.strategies.registry import ABILITIES, STRATEGIES, unsupported
@@ -151,6 +152,29 @@ def test_a_guide_may_be_an_ensemble_and_a_judge_looks_only_in_the_end():
 def test_what_makes_no_sense_is_answered_with_a_sentence(changes, words):
     with pytest.raises(BadRequest, match="(?i)" + words):
         read(**changes)
+
+
+def test_a_verifier_that_does_not_load_is_missed_by_nobody_but_those_who_ask_for_it():
+    def gone():
+        raise OSError("its weights are gone")
+
+    models = replace(MODELS, verifiers={**MODELS.verifiers, "late": Entry("Never there", gone)})
+    models.warm()
+    assert models.problem is None
+    spec = read(models)
+    assert spec.observers == ("lightness",) and settings.plan(models, spec)
+    for part in ("verifier", "judge"):
+        with pytest.raises(BadRequest, match="^verifier late is not ready: its weights are gone$"):
+            read(models, **{part: "late"})
+
+
+def test_verifiers_of_the_world_and_the_baseline_keep_to_it():
+    """A model of another world is judged by nobody who was made for this one, and has nothing beside it."""
+    strange = replace(MODELS, world="noi", natives=frozenset({"lightness"}))
+    assert read(strange, model="painter").observers == ()
+    assert len(settings.plan(strange, read(strange, model="painter")).specs) == 1
+    assert read(strange, model="noisy", strategy="zero_order").observers == ("lightness",)
+    assert len(settings.plan(strange, read(strange, model="noisy", strategy="zero_order")).specs) == 2
 
 
 def test_every_seed_can_be_typed():
