@@ -27,6 +27,7 @@ from core.search.errors import BadRequest
 
 RESULTS = Path(__file__).resolve().parents[2] / "assets" / "results"
 THREADS, MEBI = 2, 2**20
+WORKERS = max(2, min(4, os.cpu_count() or 2))  # processes of one thread each, for the table
 Progress = Callable[[str], None]
 
 FULL: dict[str, Callable[[Progress], dict]] = {
@@ -34,14 +35,14 @@ FULL: dict[str, Callable[[Progress], dict]] = {
     "sharing": lambda progress: timing.sharing(rounds=9),
     "growth": lambda progress: timing.growth(rounds=3),
     "memory": lambda progress: memory(),
-    "table": lambda progress: table(Plan(), RESULTS / "engine.part.json", 2, progress),
+    "table": lambda progress: table(Plan(), RESULTS / "engine.part.json", WORKERS, progress),
 }
 QUICK: dict[str, Callable[[Progress], dict]] = {
     "overhead": lambda progress: timing.overhead(rounds=3),
     "sharing": lambda progress: timing.sharing(rounds=1),
     "growth": lambda progress: timing.growth(rounds=1, sizes=(1, 2, 4)),
     "memory": lambda progress: memory(),
-    "table": lambda progress: table(Plan(prompts=1, gflop=60.0, guides=("image_reward",)), None, 2, progress),
+    "table": lambda progress: table(Plan(prompts=1, gflop=60.0, guides=("image_reward",)), None, WORKERS, progress),
 }
 PARTS = tuple(FULL)
 WAY_NAMES = {
@@ -149,7 +150,9 @@ def _say_sharing(found: dict[str, Any]) -> list[str]:
         "## Sharing", "",
         f"The same beam search (width {found['width']}, branch {found['branch']}, preview, one guide, the same seeds) "
         f"by how much is shared. Generator FLOPs: {flops['shared'] / 1e9:.1f} G shared, "
-        f"{flops['unshared'] / 1e9:.1f} G had every candidate been computed from the bare prompt.",
+        f"{flops['unshared'] / 1e9:.1f} G had every candidate been computed from the bare prompt. Of the engine's "
+        f"time {_of(found['seeing'], 2)} s decode and score; every candidate has an image of its own, so sharing "
+        "cannot save these: with a generator that costs nothing the first row below would be that.",
         "", *_grid(("what is shared", "seconds", "times the engine", "prompts with the same bits and choices, "
                     "grey levels apart"), rows),
     ]  # fmt: skip

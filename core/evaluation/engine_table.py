@@ -23,7 +23,6 @@ from core.search.strategies.registry import STRATEGIES, get_strategy, unsupporte
 
 GUIDES = ("image_reward", "clip_score", "aesthetic", "rank:image_reward+clip_score+aesthetic")
 VERIFIERS = ("image_reward", "clip_score", "aesthetic")
-ON_DIFFUSION = ("zero_order", "search_over_paths", "random_search")  # these on emoji-flow, random search on both
 COSTS = ("nfe", "gflop", "seconds", "images")
 
 

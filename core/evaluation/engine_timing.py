@@ -133,9 +133,12 @@ def overhead(rounds: int) -> dict[str, Any]:
 
 
 def sharing(rounds: int, ways: tuple[str, ...] = tuple(WAYS), width: int = 3, branch: int = 5) -> dict[str, Any]:
-    """The engine against every way of no_sharing.py, taking turns on one prompt after another."""
+    """The engine against every way of no_sharing.py, taking turns on one prompt after another.
+
+    "seeing" is what the engine spends on decoding and scoring: every candidate's own, so no sharing can save it.
+    """
     bench, seconds = Bench({"width": width, "branch": branch}), {name: [] for name in ("engine", *ways)}
-    verifier, agree = bench.verifiers[GUIDE], []
+    verifier, agree, seeing = bench.verifiers[GUIDE], [], []
     for number, prompt in enumerate(dev_prompts(rounds + 1)):
         clock, search = bench.run(prompt)
         found = {}
@@ -146,6 +149,7 @@ def sharing(rounds: int, ways: tuple[str, ...] = tuple(WAYS), width: int = 3, br
                 seconds[name].append(perf_counter() - began)
         if number:
             seconds["engine"].append(clock["wall"])
+            seeing.append(clock["decoder"] + clock["verifier"])
         ours = found_by_engine(bench.search(prompt, Counter()))
         agree.append({name: difference(ours, one) for name, one in found.items()})
     spent = search.tree.spent
@@ -153,7 +157,7 @@ def sharing(rounds: int, ways: tuple[str, ...] = tuple(WAYS), width: int = 3, br
         "seconds": {name: median(values) for name, values in seconds.items()},
         "times": {name: median([a / b for a, b in zip(seconds[name], seconds["engine"], strict=True)])
                   for name in ways},
-        "same": {name: _agreement([row[name] for row in agree]) for name in ways},
+        "seeing": median(seeing), "same": {name: _agreement([row[name] for row in agree]) for name in ways},
         "generator_flops": {"shared": spent.flops_generator, "unshared": spent.flops_unshared},
         "width": width, "branch": branch, "rounds": rounds,
     }  # fmt: skip
