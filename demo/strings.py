@@ -48,7 +48,7 @@ STRATEGY_NAMES = {
     "zero_order": "Zero-order",
     "search_over_paths": "Search over paths",
     "fk_steering": "FK steering",
-    "ar_then_flow": "AR, then diffusion",
+    "ar_then_flow": "Beam, then diffusion",
 }
 VERIFIER_NAMES = {
     "image_reward": "ImageReward",
@@ -79,11 +79,11 @@ PARAMETERS = {  # "strategy.parameter" where the same name means something else
     "potential": "Potential: what counts",
     "resampler": "Resampler: who draws copies",
     "rounds": "Rounds: moves allowed",
-    "scales": "Scales: decided by the beam",
+    "scales": "Scales: the beam decides",
     "start": "Start: steps to first choice",
     "stop": "Stop: at this score",
     "temper": "Temper: weight of the score",
-    "threshold": "Threshold: good enough score",
+    "threshold": "Threshold: good enough",
     "tolerance": "Tolerance: what looks alike",
     "visits": "Visits: nodes it may grow",
     "widen": "Widen: times more at first",

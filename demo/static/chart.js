@@ -3,6 +3,7 @@
 import { palette } from "./dom.js";
 
 const LEAST = 0.1; // of the verifier's range
+const ROOM = 500; // px: in less the name of a lane does not fit below the axis
 
 function points(lane, cursor) {
   const x = lane.curve.map(([gflop]) => gflop);
@@ -46,9 +47,10 @@ function span({ lanes, head }) {
 }
 
 // Below the axis it says why a chart of a single point is no mistake; the second line is there from the start.
-function caption({ head, lanes: [lane] }) {
+function caption({ head, lanes: [lane] }, width) {
   const late = !head.early && lane.curve.length < 2;
-  return `total compute, GFLOP<br>${late ? `${lane.label}: no image is finished before the last step` : " "}`;
+  const whose = width < ROOM ? "search" : lane.label;
+  return `total compute, GFLOP<br>${late ? `${whose}: no image is finished before the last step` : " "}`;
 }
 
 export function drawChart(host, comparison) {
@@ -62,7 +64,7 @@ export function drawChart(host, comparison) {
   };
   const layout = {
     width: host.clientWidth, height: host.clientHeight, margin: { l: 52, r: 50, t: 8, b: 54 }, showlegend: false,
-    xaxis: { ...axis, range: [0, furthest * 1.03], title: { text: caption(comparison), font: { size: 12 } } },
+    xaxis: { ...axis, range: [0, furthest * 1.03], title: { text: caption(comparison, host.clientWidth), font: { size: 12 } } },
     yaxis: { ...axis, range: span(comparison), title: { text: "best score so far", font: { size: 12 } } },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: false,
     font: { family: colours.font, size: 12, color: colours.muted },

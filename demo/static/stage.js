@@ -10,6 +10,7 @@ import { describe, TreeView } from "./tree.js";
 const REPLAY_SECONDS = 7; // the whole of a recorded run
 const SIDE_BY_SIDE = 1200; // px of width, as in page.css
 const PAUSE = 70; // ms between two questions: more frames a second would only be drawn over
+const EARLY = 0.9; // of the planned compute: what spends less has ended early
 const RETRY = 1500; // ms between tries while the server cannot be reached
 
 // Above the stage, and not beside it, open settings would push the tree off the screen.
@@ -23,6 +24,12 @@ function loadPlotly() {
   return new Promise((resolve, reject) => {
     document.head.append(el("script", { src: "/page/plotly.min.js", onload: resolve, onerror: reject }));
   });
+}
+
+// Both may spend the same; a search that may end early is said to have done so.
+function fairness({ planned_gflop: planned }, facts) {
+  const early = facts && facts.state === "done" && facts.gflop < planned * EARLY;
+  return early ? `ended early, after ${gflop(facts.gflop)} of ${gflop(planned)} GFLOP` : `equal total FLOPs: ${gflop(planned)} GFLOP each`;
 }
 
 class Stage {
@@ -230,7 +237,7 @@ class Stage {
     });
     setText(this.both, lanes.length < 2 ? "Best image" : "Best image of each");
     this.equal.hidden = lanes.length < 2;
-    this.equal.textContent = `equal total FLOPs: ${gflop(head.planned_gflop)} GFLOP each`;
+    setText(this.equal, fairness(head, lanes[0].facts));
     const message = lanes.map((lane) => lane.facts && lane.facts.message).find(Boolean);
     if (message) this.warn(message);
   }

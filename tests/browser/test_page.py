@@ -288,6 +288,22 @@ def test_a_number_that_may_be_off_is_a_field_that_may_be_empty(address, open_pag
     expect(page.locator("#bs-estimate")).to_contain_text("Predicted:")
 
 
+def test_a_search_that_ends_early_is_not_called_equal(address, open_page):
+    page = open_page(address)
+    choose(page, "#bs-strategy", "Adaptive beam")
+    page.get_by_label("Stop: at this score").fill("-99")
+    budget = page.get_by_label("number input for Budget")
+    budget.fill("400")
+    budget.press("Enter")
+    choose(page, "#bs-panel .column:visible >> .block:has(span:text-is('Look: what the verifier judges'))",
+           "rollout, finished (the paper)")
+    expect(page.locator("#bs-estimate")).to_contain_text("of 400,")
+    search(page)
+    page.wait_for_url("**/?run=*")
+    finish(page)
+    expect(page.locator(".bs-results")).to_contain_text(re.compile(r"ended early, after [\d.]+ of [\d.]+ GFLOP"))
+
+
 def test_a_judge_chooses_among_the_finalists(address, open_page):
     page = open_page(address)
     page.click("#bs-advanced button.label-wrap")
