@@ -113,9 +113,10 @@ def test_sharing_on_the_embedded_model_changes_no_bit_and_saves_time():
 
 @pytest.mark.skipif(not RESET.exists(), reason="Linux only")
 def test_the_ledger_accounts_for_the_peak_of_memory():
-    found = memory(2, 4)
+    found = memory(2, 4, rounds=1)
     assert found["counted"] > found["weights"] > 0
-    assert 0.75 < found["ratio"] < 1.25
+    assert 0.75 < found["thrifty"][0] < 1.25
+    assert found["ratio"] < 1.5   # what the allocator keeps weighs more in a small search
 
 
 def test_there_are_five_parts():
@@ -171,7 +172,8 @@ def test_cells_of_another_plan_are_not_taken(tmp_path: Path):
 
 
 def test_a_part_made_alone_leaves_the_others(tmp_path: Path, monkeypatch):
-    memory = {"width": 8, "branch": 8, "peak": 2**20, "counted": 2**20, "weights": 1, "floor": 1, "ratio": 1.0}
+    memory = {"width": 8, "branch": 8, "peak": 2**20, "counted": 2**20, "weights": 1, "floor": 1, "ratio": 1.0,
+              "ratios": [1.0], "thrifty": [0.9]}
     monkeypatch.setattr(engine, "RESULTS", tmp_path)
     (tmp_path / "engine.json").write_text(json.dumps({"machine": engine.machine(), "table": {
         "plan": asdict(PLAN), "rows": [engine_table._row(("random_search", "emoji-ar", "aesthetic"), [RUN])]}}))

@@ -41,7 +41,7 @@ QUICK: dict[str, Callable[[Progress], dict]] = {
     "overhead": lambda progress: timing.overhead(rounds=3),
     "sharing": lambda progress: timing.sharing(rounds=1),
     "growth": lambda progress: timing.growth(rounds=1, sizes=(1, 2, 4)),
-    "memory": lambda progress: memory(),
+    "memory": lambda progress: memory(rounds=1),
     "table": lambda progress: table(Plan(prompts=1, gflop=60.0, guides=("image_reward",)), None, WORKERS, progress),
 }
 PARTS = tuple(FULL)
@@ -184,10 +184,12 @@ def _say_memory(found: dict[str, Any]) -> list[str]:
     names = {"peak": "peak, measured", "counted": "live prefixes, weights and one batch, as the ledger counts",
              "weights": "of these the weights", "floor": "not counted: interpreter, libraries, compiled kernels"}
     rows = [(text, f"{found[name] / MEBI:.1f}") for name, text in names.items()]
+    ratios, thrifty = (", ".join(f"{ratio:.2f}" for ratio in found[name]) for name in ("ratios", "thrifty"))
     return [
         "## Peak memory", "",
-        f"Of a beam search of width {found['width']}, branch {found['branch']} in a fresh process (VmHWM, one malloc "
-        f"arena, memory given back at once): {found['ratio']:.3f} times what the ledger counts.",
+        f"Of a beam search of width {found['width']}, branch {found['branch']} in fresh processes (VmHWM): "
+        f"{ratios} times what the ledger counts, what the allocator keeps for later included; {thrifty} with an "
+        "allocator that gives memory back at once. The middle one of the first:",
         "", *_grid(("", "MiB"), rows),
     ]  # fmt: skip
 
