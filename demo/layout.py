@@ -124,7 +124,9 @@ def _choices(keys: Any, names: dict[str, str]) -> list[tuple[str, str]]:
 
 def guide_choices(models: Models) -> list[tuple[str, str]]:
     """Verifiers and ensembles by the names that people read."""
-    return [(strings.guide_name(guide, whole=False), guide) for guide in models.guides()]
+    ensembles = [guide for guide in models.guides() if guide not in models.verifiers]
+    named = [(strings.OF_ALL.format(name=strings.guide_name(guide, whole=False)), guide) for guide in ensembles]
+    return [*_choices(models.verifiers, strings.VERIFIER_NAMES), *named]
 
 
 def strategy_choices(models: Models, model: str) -> list[tuple[str, str]]:

@@ -55,7 +55,8 @@ VERIFIER_NAMES = {
     "clip_score": "CLIPScore",
     "aesthetic": "Aesthetic",
 }
-ENSEMBLES = {"rank": "mean rank", "zscore": "mean z-score"}
+ENSEMBLES = {"rank": "Mean rank", "zscore": "Mean z-score"}
+OF_ALL = "{name} of all verifiers"
 GENERATOR_NAMES = {
     "emoji-ar": "AR",
     "emoji-flow": "Diffusion",
@@ -122,7 +123,7 @@ def guide_name(guide: str, whole: bool = True) -> str:
     rule, colon, members = guide.partition(":")
     if not colon:
         return name_of(VERIFIER_NAMES, guide)
-    name = f"Ensemble, {name_of(ENSEMBLES, rule)}"
+    name = name_of(ENSEMBLES, rule)
     return f"{name} of {', '.join(name_of(VERIFIER_NAMES, one) for one in members.split('+'))}" if whole else name
 
 

@@ -16,7 +16,7 @@ from core.search.schema import Range, params_of
 from core.search.strategies.registry import OURS, STRATEGIES, unsupported
 from core.verifiers.registry import VERIFIERS
 from core.world import captions
-from demo import layout, strings
+from demo import layout, settings, strings
 from demo.embedded import STEPS, embedded_models
 from demo.record import record
 from demo.server import build_app
@@ -204,6 +204,16 @@ def test_everything_of_ours_has_a_name_on_the_page():
     models = embedded_models()
     assert models.searcher in GENERATORS and models.baseline in GENERATORS and len(STEPS) == 6
     assert {param.name for strategy in OURS for param in strategy.params} == set(strings.PARAMETERS)
+
+
+def test_a_run_whose_guide_the_page_does_not_offer_shows_it_all_the_same():
+    models = painted_models()
+    offered = [name for _, name in layout.guide_choices(models)]
+    assert offered == models.guides() and "rank:lightness+warmth" not in offered
+    spec = replace(read(), verifier="rank:lightness+warmth", observers=(), budget_flops=None)
+    shown = dict(zip(settings.FIXED, layout._shown_values(models, spec), strict=False))
+    assert ("Mean rank of lightness, warmth", "rank:lightness+warmth") in shown["verifier"]["choices"]
+    assert shown["verifier"]["value"] == "rank:lightness+warmth" and shown["gflop"] == models.default_gflop
 
 
 @pytest.mark.parametrize("prompt", strings.EXAMPLES)

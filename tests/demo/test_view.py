@@ -208,5 +208,5 @@ def test_the_colour_range_holds_every_score():
 def test_a_pruned_node_names_other_verifiers_as_the_page_does():
     said = "Pruned. It would have survived with 5 kept or clip_score as verifier (rank 1)."
     assert strings.said(said) == said.replace("clip_score", "CLIPScore")
-    assert strings.said("zscore:clip_score+aesthetic won") == "Ensemble, mean z-score of CLIPScore, Aesthetic won"
+    assert strings.said("zscore:clip_score+aesthetic won") == "Mean z-score of CLIPScore, Aesthetic won"
     assert strings.said("beam_searching an image_rewards") == "beam_searching an image_rewards"
