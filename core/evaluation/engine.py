@@ -32,14 +32,14 @@ Progress = Callable[[str], None]
 
 FULL: dict[str, Callable[[Progress], dict]] = {
     "overhead": lambda progress: timing.overhead(rounds=15),
-    "sharing": lambda progress: timing.sharing(rounds=9),
+    "sharing": lambda progress: timing.sharing(rounds=9) | {"sizes": timing.sharing_by_size(rounds=5)},
     "growth": lambda progress: timing.growth(rounds=3),
     "memory": lambda progress: memory(),
     "table": lambda progress: table(Plan(), RESULTS / "engine.part.json", WORKERS, progress),
 }
 QUICK: dict[str, Callable[[Progress], dict]] = {
     "overhead": lambda progress: timing.overhead(rounds=3),
-    "sharing": lambda progress: timing.sharing(rounds=1),
+    "sharing": lambda progress: timing.sharing(rounds=1) | {"sizes": timing.sharing_by_size(1, ("XS",))},
     "growth": lambda progress: timing.growth(rounds=1, sizes=(1, 2, 4)),
     "memory": lambda progress: memory(rounds=1),
     "table": lambda progress: table(Plan(prompts=1, gflop=60.0, guides=("image_reward",)), None, WORKERS, progress),
@@ -155,6 +155,12 @@ def _say_sharing(found: dict[str, Any]) -> list[str]:
         "cannot save these: with a generator that costs nothing the first row below would be that.",
         "", *_grid(("what is shared", "seconds", "times the engine", "prompts with the same bits and choices, "
                     "grey levels apart"), rows),
+        "",
+        "The larger the generator, the more of the time is what can be shared (the first row above, with untrained "
+        "generators, of which only the speed counts):", "",
+        *_grid(("size", "parameters", "times the engine"),
+               [(size, f"{row['parameters'] / 1e6:.1f} M", _of(row["times"], 2))
+                for size, row in found["sizes"].items()]),
     ]  # fmt: skip
 
 

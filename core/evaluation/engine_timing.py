@@ -18,6 +18,9 @@ import numpy as np
 
 from core.evaluation.no_sharing import WAYS, Found, beam
 from core.evaluation.prompts import dev_prompts
+from core.generators.emoji_ar import EmojiAr
+from core.models.layers import SIZES as SIZES_OF_MODELS
+from core.models.next_scale import NextScale, NextScaleConfig
 from core.request import prepare
 from core.runs import RunStore
 from core.search.events import Pruned, RunSpec, Scored
@@ -52,10 +55,14 @@ def timed(clock: Counter, kind: str, call: Any, *args: Any) -> Any:
 class Bench:
     """One request with its models, run as often as wanted."""
 
-    def __init__(self, params: Mapping[str, Any] | None = None, observers: tuple[str, ...] = (), seed: int = 7):
+    def __init__(self, params: Mapping[str, Any] | None = None, observers: tuple[str, ...] = (), seed: int = 7,
+                 size: str | None = None):
+        """`size` puts an untrained generator of that size in the place of the trained one: only its speed counts."""
         spec = RunSpec(dev_prompts(1)[0], "emoji-ar", "beam_search", params or {}, GUIDE, observers, seed)
         prepared = prepare(spec)
         self.spec, self.generator, self.verifiers = prepared.spec, prepared.generator, prepared.verifiers
+        if size:
+            self.generator = EmojiAr(NextScale(NextScaleConfig(size)).eval(), self.generator.tokenizer)
 
     def search(self, prompt: str, clock: Counter, display: bool = False) -> Search:
         decoder = dict.fromkeys(GENERATOR_CALLS, "generator") | {"preview": "decoder"}
@@ -161,6 +168,21 @@ def sharing(rounds: int, ways: tuple[str, ...] = tuple(WAYS), width: int = 3, br
         "generator_flops": {"shared": spent.flops_generator, "unshared": spent.flops_unshared},
         "width": width, "branch": branch, "rounds": rounds,
     }  # fmt: skip
+
+
+def sharing_by_size(rounds: int, sizes: tuple[str, ...] = tuple(SIZES_OF_MODELS)) -> dict[str, Any]:
+    """What the engine saves against restarting every candidate, by the size of the generator."""
+    return {size: _restarted(Bench({"width": 3, "branch": 5}, size=size), rounds) for size in sizes}
+
+
+def _restarted(bench: Bench, rounds: int) -> dict[str, Any]:
+    times = []
+    for number, prompt in enumerate(dev_prompts(rounds + 1)):
+        clock, _ = bench.run(prompt)
+        began = perf_counter()
+        beam(WAYS["restarted"](bench.generator, bench.verifiers[GUIDE], prompt, bench.spec.seed), 3, 5)
+        times += [(perf_counter() - began) / clock["wall"]] if number else []
+    return {"times": median(times), "parameters": sum(p.numel() for p in bench.generator.model.parameters())}
 
 
 def found_by_engine(search: Search) -> Found:
