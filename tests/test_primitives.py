@@ -113,7 +113,7 @@ def test_memory_still_holds_what_may_be_varied():
 
     search, nodes = begun(2, Plain())
     finished = drained(search.score(drained(search.finish(nodes))))
-    assert all(search._held[node.id].state is None for node in finished)
+    assert all(search._states.held[node.id].state is None for node in finished)
 
 
 def test_resampling_keeps_what_has_copies_and_says_how_many():
@@ -132,7 +132,7 @@ def test_resampling_keeps_what_has_copies_and_says_how_many():
     assert [search.tree.nodes[node.id].status for node in nodes] == ["pruned", "kept", "kept", "pruned"]
     assert search.tree.nodes[nodes[1].id].copies == 3 and "drew it 3 times" in search.tree.why(nodes[1].id)
     assert RULES["resampled"] in search.tree.why(nodes[0].id)
-    assert set(search._held) == {0, nodes[1].id, nodes[2].id}
+    assert set(search._states.held) == {0, nodes[1].id, nodes[2].id}
 
 
 def iter_events(steps, result):
@@ -148,7 +148,7 @@ def iter_events(steps, result):
 def test_dropping_prunes_without_a_winner():
     search, nodes = begun(3)
     drained(search.drop(nodes, "not_needed"))
-    assert {search.tree.nodes[node.id].status for node in nodes} == {"pruned"} and set(search._held) == {0}
+    assert {search.tree.nodes[node.id].status for node in nodes} == {"pruned"} and set(search._states.held) == {0}
     assert RULES["not_needed"] in search.tree.why(nodes[0].id)
     events = list(iter_events(search.drop([], "not_needed"), []))
     assert events == []
@@ -157,7 +157,7 @@ def test_dropping_prunes_without_a_winner():
 def test_a_released_node_is_remembered_and_not_held():
     search, nodes = begun(3)
     search.release(nodes[:2])
-    assert set(search._held) == {0, nodes[2].id} and len(search.tree.nodes) == 4
+    assert set(search._states.held) == {0, nodes[2].id} and len(search.tree.nodes) == 4
 
 
 def test_a_node_varied_before_it_grows_still_has_its_one_child():

@@ -228,7 +228,7 @@ def test_a_node_is_what_its_path_of_seeds_gives(strategy, params):
 @every_case
 def test_memory_holds_only_what_may_still_grow(strategy, params):
     search, _ = searched(strategy, params)
-    assert set(search._held) == {0} | {node.id for node in search.tree.nodes.values() if node.status == "finished"}
+    assert set(search._states.held) == {0} | {node.id for node in search.tree.nodes.values() if node.status == "finished"}
 
 
 def test_an_expanded_batch_equals_singles():

@@ -3,20 +3,16 @@
 They are the only code that calls a model or a verifier. Each is a generator: it charges the ledger, calls the
 model in batches, yields events and returns nodes. It knows no tensors: states and images are opaque.
 
-An image is fixed by its path of seeds alone. Looking ahead continues a node along its child 0, so what was
-looked at is kept, with its scores, until the node grows, and child 0 then inherits it: nothing is paid twice.
-Candidates whose frozen states are equal are equal: their next pass, where it comes before the draw, and their picture
-are computed once.
+An image is fixed by its path of seeds alone; core/search/states.py computes each once.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from dataclasses import replace
 from random import Random
 from typing import Any, TypeVar
 
@@ -25,33 +21,15 @@ from core.search.budget import Cost, Ledger, amount
 from core.search.calls import Calls, Stop
 from core.search.errors import BadRequest, BeamscopeError, BudgetExhausted
 from core.search.scoring import Scoring, Sight, check_loaded, named
+from core.search.states import SEEDS, Held, States, derive_seed
 from core.search.strategies.registry import checked_params, get_strategy, require_abilities, require_continues
 from core.search.tree import Node, Tree
 
 T = TypeVar("T")
 Steps = Generator[ev.Event, None, T]   # yields events, returns a T
-SEEDS = 2**63
 MAX_FINALISTS = 16
 
 log = logging.getLogger(__name__)
-
-
-def derive_seed(parent: int, index: int) -> int:
-    """The seed of child `index`: a hash of its path, below 2**63."""
-    data = parent.to_bytes(8, "big") + index.to_bytes(8, "big")
-    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big") % SEEDS
-
-
-@dataclass
-class _Held:
-    """What memory holds of a node that can still grow."""
-
-    state: Any
-    ahead: list = field(default_factory=list)   # states along child 0, one a step, as far as it was rolled out
-    sights: dict[int, Sight] = field(default_factory=dict)   # by step
-
-    def child_0(self, step: int) -> _Held:
-        return _Held(self.ahead[0], self.ahead[1:], {s: v for s, v in self.sights.items() if s >= step})
 
 
 class Search:
@@ -82,7 +60,7 @@ class Search:
         weights = sum(model.weights_bytes for model in (generator, *(verifiers[name] for name in named(spec))))
         self._calls = Calls(self.ledger, cancelled, memory_limit, weights)
         self._scoring = Scoring(self._calls, spec, verifiers, display)
-        self._held: dict[int, _Held] = {}
+        self._states = States(generator, self._calls, self._scoring)
         self._finalists: list[tuple[float, int, Sight]] = []   # (score, node, finished image), the best first
         self._next_seq = 0
 
@@ -125,7 +103,7 @@ class Search:
         self.ledger.budget = replace(self.ledger.budget, seconds=None)
         if not self.tree.nodes:
             yield from self.start()
-        front = [self.tree.nodes[id] for id, held in self._held.items() if held.state is not None]
+        front = [self.tree.nodes[id] for id, held in self._states.held.items() if held.state is not None]
         best = min(front, key=lambda node: (-node.step, *_rank(node)))
         yield from self.score((yield from self.finish([best])))
 
@@ -171,7 +149,7 @@ class Search:
 
     def signature(self, nodes: Sequence[Node]) -> list[list[float]]:
         """A vector for each node; near vectors look alike."""
-        return self.generator.signature([self._held[node.id].state for node in nodes])
+        return self.generator.signature(self._states.of(nodes))
 
     def random(self, *key: Hashable) -> Random:
         """A source of chance that the run's seed and the key fix."""
@@ -182,9 +160,10 @@ class Search:
     def start(self) -> Steps[Node]:
         """The root: the bare prompt, or the node of an earlier run from which this one goes on."""
         origin = self.spec.origin
-        self._held[0] = _Held(self._thawed(origin) if origin else self._begun())
-        [root] = yield from self._add([(None, 0, self.spec.seed)], [self._held[0]], origin.step if origin else 0,
-                                      "thaw" if origin else "step")
+        held = Held(self._thawed(origin) if origin else self._begun())
+        [root] = yield from self._add(
+            [(None, 0, self.spec.seed)], [held], origin.step if origin else 0, "thaw" if origin else "step"
+        )
         yield from self._show([root])
         return self.tree.nodes[0]
 
@@ -209,50 +188,34 @@ class Search:
         born = self._births(nodes, branch)
         if not born:
             return []
-        fresh = [(node, index) for node, index in born if not self._is_ahead(node, index)]
-        grown = iter(self._step(
-            step, [self._held[node.id].state for node, _ in fresh],
-            [derive_seed(node.seed, index) for node, index in fresh], [node.state for node, _ in fresh],
-        ))
-        held = [
-            self._held[node.id].child_0(step + 1) if self._is_ahead(node, index) else _Held(next(grown))
-            for node, index in born
-        ]
-        return (yield from self._add_children(born, held, step + 1, "step"))
+        return (yield from self._add_children(born, self._states.children(born), step + 1, "step"))
 
     def renoise(self, nodes: Sequence[Node], step: int, branch: int) -> Steps[list[Node]]:
         """`branch` children of each node that have been carried back, or handed over, to the noise of `step`."""
-        return (yield from self._varied(nodes, branch, step, "renoise", self.generator.renoise, step))
+        def back(states: list, seeds: list) -> list:
+            return self.generator.renoise(states, step, seeds)
+
+        return (yield from self._varied(nodes, branch, step, "renoise", back))
 
     def neighbours(self, nodes: Sequence[Node], branch: int, closeness: float) -> Steps[list[Node]]:
         """`branch` children of each node after the first step, their noise at cosine `closeness` to its first."""
-        def near(states: Sequence[Any], _closeness: float, seeds: Sequence[int]) -> list[Any]:
+        def near(states: list, seeds: list) -> list:
             return self.generator.neighbours(states, seeds, closeness)
 
-        return (yield from self._varied(nodes, branch, 1, "neighbour", near, closeness))
+        return (yield from self._varied(nodes, branch, 1, "neighbour", near))
 
     def _varied(
-        self, nodes: Sequence[Node], branch: int, step: int, made: ev.Made, vary: Callable, how: Any
+        self, nodes: Sequence[Node], branch: int, step: int, made: ev.Made, vary: Callable[[list, list], list]
     ) -> Steps[list[Node]]:
-        """Children at `step` that a generator makes of nodes otherwise than by a step: one pass each."""
         yield from self._show(nodes)
         born = self._births(nodes, _each(branch, nodes))
-        items = [(self._held[node.id].state, derive_seed(node.seed, index)) for node, index in born]
-
-        def varied(batch: Sequence[tuple[Any, int]]) -> list[Any]:
-            return vary([state for state, _ in batch], how, [seed for _, seed in batch])
-
-        generator, before = self.generator, step - 1
-        states = self._calls.batched(
-            generator.step_cost(before), varied, items, generator.max_batch, generator.step_bytes(before)
-        )
-        return (yield from self._add_children(born, [_Held(state) for state in states], step, made))
+        return (yield from self._add_children(born, self._states.varied(born, step, vary), step, made))
 
     def advance(self, nodes: Sequence[Node], step: int) -> Steps[list[Node]]:
         """Grow nodes of one step by one child a step up to `step`; the way there is let go."""
         while nodes[0].step < step:
             parents, nodes = nodes, (yield from self.expand(nodes, 1))
-            self._let_go(node.id for node in parents)
+            self._states.let_go(node.id for node in parents)
         return list(nodes)
 
     def finish(self, nodes: Sequence[Node]) -> Steps[list[Node]]:
@@ -269,8 +232,7 @@ class Search:
             return self._now(nodes)
         if sight > nodes[0].step:
             yield from self._show(unseen)
-        self._see(unseen, sight)
-        sights = {node.id: self._held[node.id].sights[sight] for node in unseen}
+        sights = self._see(unseen, sight)
         finished = sight == self.num_steps
         yield self._event(
             ev.Scored, look=seen, finished=finished,
@@ -305,7 +267,7 @@ class Search:
 
     def release(self, nodes: Sequence[Node]) -> None:
         """Forget the states of nodes that will not grow again. Not a generator: nothing is to be told."""
-        self._let_go(node.id for node in nodes)
+        self._states.let_go(node.id for node in nodes)
 
     def _prune(
         self, ranked: Sequence[Node], kept: Sequence[Node], rule: str, look: ev.Look,
@@ -320,10 +282,8 @@ class Search:
         )
         stay = {node.id for node in kept}
         passed = {above.id for node in ranked for above in self.tree.path(node.id)[1:-1]}
-        self._let_go((passed | {node.id for node in ranked}) - stay)
+        self._states.let_go((passed | {node.id for node in ranked}) - stay)
         return self._now(kept)
-
-    # Looking ahead
 
     def _sight(self, step: int, look: ev.Look) -> tuple[int, ev.Seen]:
         """The step whose image `look` shows of a node at `step`, and what that image is."""
@@ -335,60 +295,11 @@ class Search:
             return sight, "preview" if sight == step else "rollout"
         return sight, look
 
-    def _see(self, nodes: Sequence[Node], sight: int) -> None:
-        """Have every node's image at step `sight` along child 0, and its scores, in memory."""
-        ahead = sight - nodes[0].step
-        alone = self._flops(nodes[0].step, sight) * len(nodes)
-        self.ledger.charge(Cost(nfe_paper=ahead * len(nodes), flops_unshared=alone))
-        unseen = [node for node in nodes if sight not in self._held[node.id].sights]
-        if not unseen:
-            return
-        self._roll(unseen, sight)
-        keys = [self._key(node, sight) for node in unseen]
-        distinct = {key: self._tip(node, sight) for key, node in zip(keys, unseen, strict=True)}
-        images = dict(zip(distinct, self._decode(list(distinct.values()), sight), strict=True))
-        seen = self._scoring.see([images[key] for key in keys], sight)
-        for node, one in zip(unseen, seen, strict=True):
-            self._held[node.id].sights[sight] = one
-            if node.step == sight == self.num_steps and "neighbours" not in self.generator.abilities:
-                self._held[node.id].state = None   # a finished leaf is its image; a state may be megabytes
-
-    def _decode(self, states: Sequence[Any], sight: int) -> list[ev.Image]:
-        price = self.generator.decode_cost + Cost(images=sight == self.num_steps)
-        return self._preview(price, states)
-
-    def _preview(self, price: Cost, states: Sequence[Any]) -> list[ev.Image]:
-        generator = self.generator
-        return self._calls.batched(price, generator.preview, states, generator.max_batch, generator.decode_bytes)
-
-    def _roll(self, nodes: Sequence[Node], to_step: int) -> None:
-        """Compute the states along child 0 up to `to_step`, those that inherited some from where they end."""
-        for step in range(nodes[0].step, to_step):
-            behind = [node for node in nodes if node.step + len(self._held[node.id].ahead) == step]
-            tips = [self._tip(node, step) for node in behind]
-            seeds = [self._seed_ahead(node, step + 1) for node in behind]
-            keys = [self._key(node, step) for node in behind]
-            for node, state in zip(behind, self._step(step, tips, seeds, keys), strict=True):
-                self._held[node.id].ahead.append(state)
-        self._weigh()
-
-    def _tip(self, node: Node, step: int) -> Any:
-        """The state at `step` along child 0 of the node."""
-        held = self._held[node.id]
-        return held.state if step == node.step else held.ahead[step - node.step - 1]
-
-    def _key(self, node: Node, step: int) -> Hashable:
-        """Equal for equal states at `step` along child 0."""
-        return node.state if step == node.step else self._frozen(self._tip(node, step))
-
-    def _seed_ahead(self, node: Node, step: int) -> int:
-        seed = node.seed
-        for _ in range(step - node.step):
-            seed = derive_seed(seed, 0)
-        return seed
-
-    def _is_ahead(self, node: Node, index: int) -> bool:
-        return index == 0 and bool(self._held[node.id].ahead)
+    def _see(self, nodes: Sequence[Node], sight: int) -> dict[int, Sight]:
+        """What the verifiers make of nodes as they will be at step `sight`, by node."""
+        ahead, alone = sight - nodes[0].step, self._states.path_flops(nodes[0].step, sight)
+        self.ledger.charge(Cost(nfe_paper=ahead * len(nodes), flops_unshared=alone * len(nodes)))
+        return self._states.see(nodes, sight)
 
     # Showing
 
@@ -397,7 +308,7 @@ class Search:
         bare = [node for node in self._now(nodes) if node.step and not (node.has_preview or self._is_image(node))]
         if bare and self.display:
             price = self.generator.decode_cost.for_display()
-            images = self._preview(price, [self._held[node.id].state for node in bare])
+            images = self._states.preview(price, self._states.of(bare))
             yield self._event(ev.Previewed, images={n.id: image for n, image in zip(bare, images, strict=True)})
 
     def _is_image(self, node: Node) -> bool:
@@ -420,28 +331,6 @@ class Search:
 
     # The models, and the tree
 
-    def _step(self, step: int, states: Sequence[Any], seeds: Sequence[int], keys: Sequence[Hashable]) -> list[Any]:
-        """One decision for every state. NFE and tokens count once a candidate, FLOPs once a forward pass.
-
-        Where the pass comes before the draw, states with equal keys share one.
-        """
-        shares = step in self.generator.sharing_steps
-        groups = _groups(keys if shares else range(len(states)))
-        one = self.generator.step_cost(step)
-        draw, forward = Cost(nfe=one.nfe, tokens=one.tokens), Cost(flops_generator=one.flops_generator)
-        grown: list[Any] = [None] * len(states)
-        for batch in self._calls.split(groups, self.generator.max_batch, self.generator.step_bytes(step)):
-            rows = [row for group in batch for row in group]
-            shared = [states[group[0]] for group in batch for _ in group]   # one object where states are equal
-            price = draw * len(rows) + forward * len(batch)
-            made = self._calls.one(price, self.generator.step, shared, [seeds[row] for row in rows])
-            for row, state in zip(rows, made, strict=True):
-                grown[row] = state
-        return grown
-
-    def _flops(self, start: int, stop: int) -> float:
-        return sum(self.generator.step_cost(step).flops_generator for step in range(start, stop))
-
     def _births(self, nodes: Sequence[Node], branch: Sequence[int]) -> list[tuple[Node, int]]:
         """(parent, index) of further children; a node that is given twice has the second lot after the first."""
         born = {node.id: len(self.tree.children(node.id)) for node in nodes}
@@ -455,27 +344,26 @@ class Search:
         return any(child.made == "step" for child in self.tree.children(node.id))
 
     def _add_children(
-        self, born: Sequence[tuple[Node, int]], held: Sequence[_Held], step: int, made: ev.Made
+        self, born: Sequence[tuple[Node, int]], held: Sequence[Held], step: int, made: ev.Made
     ) -> Steps[list[Node]]:
         children = yield from self._add([(n, i, derive_seed(n.seed, i)) for n, i in born], held, step, made)
         return children
 
     def _add(
-        self, births: Sequence[tuple[Node | None, int, int]], held: Sequence[_Held], step: int, made: ev.Made
+        self, births: Sequence[tuple[Node | None, int, int]], held: Sequence[Held], step: int, made: ev.Made
     ) -> Steps[list[Node]]:
         """Put new nodes at `step`, given as (parent, index, seed), into the tree."""
         first = len(self.tree.nodes)
         nodes = tuple(
             ev.NewNode(
-                id, parent.id if parent else None, step, index, seed, self._frozen(one.state),
+                id, parent.id if parent else None, step, index, seed, self._states.frozen(one.state),
                 self._flops_alone(parent, step, made), made,
             )
             for id, (parent, index, seed), one in zip(range(first, SEEDS), births, held, strict=False)
         )
         steps = self._path_steps() if births[0][0] is None else len(nodes)
         self.ledger.charge(Cost(nfe_paper=steps, flops_unshared=sum(node.flops for node in nodes)))
-        self._held |= {node.id: one for node, one in zip(nodes, held, strict=True)}
-        self._weigh()
+        self._states.add({node.id: one for node, one in zip(nodes, held, strict=True)})
         yield self._event(ev.Expanded, step=step, nodes=nodes)
         return self._now(nodes)
 
@@ -484,28 +372,16 @@ class Search:
         read = self.generator.start_cost.flops_generator
         if parent is None:
             path = self.spec.origin.path if self.spec.origin else ()
-            return read + sum(self._flops(before - 1, before) for before in path)
-        return (read if made == "neighbour" else parent.flops) + self._flops(step - 1, step)
+            return read + sum(self._states.path_flops(before - 1, before) for before in path)
+        return (read if made == "neighbour" else parent.flops) + self._states.path_flops(step - 1, step)
 
     def _path_steps(self) -> int:
         """Steps to the root: none to the bare prompt."""
         return len(self.spec.origin.path) if self.spec.origin else 0
 
-    def _frozen(self, state: Any) -> str:
-        return b64encode(self.generator.freeze(state)).decode()
-
-    def _weigh(self) -> None:
-        """Tell what the live states hold."""
-        states = [state for held in self._held.values() for state in (held.state, *held.ahead) if state is not None]
-        self._calls.live_bytes = self.generator.held_bytes(states)
-
     def _now(self, nodes: Iterable[Node | ev.NewNode]) -> list[Node]:
         """The nodes as the tree knows them now."""
         return [self.tree.nodes[node.id] for node in nodes]
-
-    def _let_go(self, ids: Iterable[int]) -> None:
-        for id in set(ids) - {0}:
-            self._held.pop(id, None)
 
     def _event(self, kind: type[ev.Event], **fields: Any) -> ev.Event:
         """The next event, carrying what was spent since the last one, folded into the tree."""
@@ -517,14 +393,6 @@ class Search:
 
 def _each(branch: int | Sequence[int], nodes: Sequence[Node]) -> list[int]:
     return [branch] * len(nodes) if isinstance(branch, int) else list(branch)
-
-
-def _groups(keys: Iterable[Hashable]) -> list[list[int]]:
-    """The positions of equal keys, in the order in which each key first comes."""
-    groups: dict[Hashable, list[int]] = {}
-    for position, key in enumerate(keys):
-        groups.setdefault(key, []).append(position)
-    return list(groups.values())
 
 
 def _rank(node: Node) -> tuple[float, int]:
