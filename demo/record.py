@@ -4,6 +4,7 @@ A first visit opens the recorded comparison with the smallest id; `--replace` re
 """
 
 import argparse
+import math
 import shutil
 import sys
 from collections.abc import Sequence
@@ -63,9 +64,9 @@ def main() -> int:
         spec = RunSpec(args.prompt, args.generator or models.searcher, args.strategy, params, args.verifier, others,
                        args.seed, args.budget * settings.GIGA)  # fmt: skip
         if args.replace:
-            for info in (store := RunStore(args.out)).list():
+            for info in (store := RunStore(args.out, cap_bytes=math.inf)).list():
                 shutil.rmtree(store.folder(info.run))
-        print("recorded:", *record(models, RunStore(args.out), spec))
+        print("recorded:", *record(models, RunStore(args.out, cap_bytes=math.inf), spec))
     except BeamscopeError as error:
         print(error, file=sys.stderr)
         return 2

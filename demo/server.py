@@ -33,7 +33,7 @@ RECORDED = Path(__file__).parents[1] / "assets" / "runs"
 
 def build_app(models: Models, store: RunStore, recorded: Sequence[Path] = (RECORDED,)) -> FastAPI:
     """The whole application. `recorded`: folders of runs that are shown and never written."""
-    library = Library([store, *(RunStore(path) for path in recorded if path.is_dir())])
+    library = Library([store, *(RunStore(path, read_only=True) for path in recorded if path.is_dir())])
     runner = Runner(store, models)
 
     @asynccontextmanager

@@ -196,3 +196,20 @@ def test_verifiers_are_called_with_pictures_of_the_shape_they_know():
 def test_costs_of_an_ensemble_are_its_members():
     search, _ = searched("random_search", {"n": 5}, ToyGenerator(200), verifier=ENSEMBLES[0], observers=())
     assert search.tree.spent.flops_verifier == 5 * (25e7 + 1e8) and search.tree.spent.decodes == 5
+
+
+class Broken(Closeness):
+    def score(self, prompt, images):
+        raise RuntimeError("only 128 px")
+
+
+@every_case
+def test_an_observer_that_fails_is_left_out_and_a_guide_that_fails_ends_the_run(strategy, params):
+    plain, _ = searched(strategy, params, observers=())
+    search = Search(ToyGenerator(), verifiers() | {"brightness": Broken()}, spec_of(strategy, params))
+    *_, end = search.run()
+    assert isinstance(end, Finished) and end.scores.keys() == {"closeness"}
+    assert [node.id for node in search.tree.nodes.values()] == [node.id for node in plain.tree.nodes.values()]
+    search = Search(ToyGenerator(), verifiers() | {"closeness": Broken()}, spec_of(strategy, params))
+    *_, end = search.run()
+    assert end.code == "model_error" and "only 128 px" in end.message

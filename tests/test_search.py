@@ -228,7 +228,8 @@ def test_a_node_is_what_its_path_of_seeds_gives(strategy, params):
 @every_case
 def test_memory_holds_only_what_may_still_grow(strategy, params):
     search, _ = searched(strategy, params)
-    assert set(search._states.held) == {0} | {node.id for node in search.tree.nodes.values() if node.status == "finished"}
+    finished = {node.id for node in search.tree.nodes.values() if node.status == "finished"}
+    assert set(search._states.held) == {0} | finished
 
 
 def test_an_expanded_batch_equals_singles():
@@ -398,7 +399,9 @@ def test_the_lane_of_a_pruned_sample_is_pruned():
         lane = {node.status for node in tree.path(leaf.id)[1:-1]}
         assert lane == {"pruned" if leaf.status == "pruned" else "kept"}
     assert sorted(leaf.status for leaf in tree.leaves()) == ["finished", *["pruned"] * 4]
-    assert tree.why(1) == f"Not ranked itself. What grew from it: {tree.why(tree.children(1)[0].id)}"
+    for leaf in tree.leaves():
+        first = tree.path(leaf.id)[1]
+        assert tree.why(first.id) == f"Not ranked itself. What grew from it, node {leaf.id}: {tree.why(leaf.id)}"
 
 
 def test_paths_children_and_leaves_agree_with_networkx():

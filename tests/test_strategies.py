@@ -344,7 +344,8 @@ def test_a_threshold_that_all_reach_makes_backtracking_greedy():
         tree = run("backtracking_search", {"look": "preview", "threshold": -99.0, "branch": 5}, seed=seed)[0].tree
         assert births(tree) == births(searched("greedy_tokens", {"branch": 5, "look": "preview"}, seed=seed)[0].tree)
         rolled, events = run("backtracking_search", {"threshold": -99.0}, seed=seed)
-        assert sizes(rolled.tree) == {1: 3} and len(of(Scored, events)) == 1
+        assert sizes(rolled.tree) == {1: 3, 2: 1, 3: 1, 4: 1}, "its image is put into the tree"
+        assert rolled.tree.spent.nfe == 3 * 4 and rolled.tree.spent.decodes <= 3, "at no cost: the rollout had made it"
 
 
 @pytest.mark.parametrize("look", ["preview", "rollout"])

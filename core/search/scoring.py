@@ -6,6 +6,7 @@ only to be looked at does not save a guide its price, so a run costs the same wh
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ from hashlib import blake2b
 from typing import Any
 
 from core.search.budget import Cost
-from core.search.calls import Calls
+from core.search.calls import Calls, Stop
 from core.search.errors import BadRequest, BeamscopeError
 from core.search.events import Image, RunSpec
 from core.search.guide import Guide, Marks
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,30 +38,44 @@ class Scoring:
         self.guide = Guide.parse(spec.verifier)
         self._calls, self._spec, self._verifiers = calls, spec, verifiers
         self._shown = tuple(spec.observers) if display else ()
-        self._marks = Marks(self.guide)
+        self._marks, self._failed = Marks(self.guide), set()
         self._known: dict[bool, dict[tuple[str, Hashable], float]] = {True: {}, False: {}}   # paid for or not
 
     def see(self, images: Sequence[Image], step: int) -> list[Sight]:
         """What guide and observers say of the pictures of candidates as they are at `step`."""
         digests = [digest(image) for image in images]
-        rows = self._rows(self.guide.members, images, digests, paid=True)
+        rows = self._rows(self.guide.members, images, digests)
         marks = [{self.guide.name: mark} for mark in self._marks.of(step, rows)]
-        seen = self._rows(self._shown, images, digests, paid=False)
+        seen = self._observations(self._shown, images, digests)
         parts = zip(images, digests, marks, rows, seen, strict=True)
         return [Sight(image, digest, mark | row | others) for image, digest, mark, row, others in parts]
 
     def observed(self, sight: Sight) -> dict[str, float]:
         """All scores of a picture, those of observers included that have not looked at it yet."""
         missing = [name for name in self._spec.observers if name not in sight.scores]
-        return sight.scores | self._rows(missing, [sight.image], [sight.digest], paid=False)[0]
+        return sight.scores | self._observations(missing, [sight.image], [sight.digest])[0]
 
     def judged(self, sights: Sequence[Sight]) -> list[float]:
         """The judge's scores."""
         return self._column(self._spec.judge, [s.image for s in sights], [s.digest for s in sights], paid=True)
 
-    def _rows(self, names: Sequence[str], images: Sequence[Image], digests: Sequence[Hashable], paid: bool):
-        columns = {name: self._column(name, images, digests, paid) for name in names}
-        return [{name: column[i] for name, column in columns.items()} for i in range(len(images))]
+    def _rows(self, names: Sequence[str], images: Sequence[Image], digests: Sequence[Hashable]) -> list[dict]:
+        return _turned({name: self._column(name, images, digests, paid=True) for name in names}, len(images))
+
+    def _observations(self, names: Sequence[str], images: Sequence[Image], digests: Sequence[Hashable]) -> list[dict]:
+        """Who only looks on cannot end a run: one that fails is left out from then on."""
+        columns = {}
+        for name in names:
+            if name in self._failed:
+                continue
+            try:
+                columns[name] = self._column(name, images, digests, paid=False)
+            except Stop:
+                raise
+            except Exception as error:
+                self._failed.add(name)
+                log.warning("%s does not look on any more: %s", name, error)
+        return _turned(columns, len(images))
 
     def _column(self, name: str, images: Sequence[Image], digests: Sequence[Hashable], paid: bool) -> list[float]:
         """One verifier's scores, from memory where it has seen the picture."""
@@ -73,6 +90,11 @@ class Scoring:
         if paid and len(new) < len(digests):
             self._calls.ledger.charge(Cost(cache_hits=len(digests) - len(new)))
         return [known[name, one] for one in digests]
+
+
+def _turned(columns: Mapping[str, Sequence[float]], count: int) -> list[dict[str, float]]:
+    """Columns by name -> one row for each of `count` images."""
+    return [{name: column[i] for name, column in columns.items()} for i in range(count)]
 
 
 def digest(image: Image) -> Hashable:

@@ -145,8 +145,16 @@ class Tree:
                 return f"Node {self.spec.origin.node} of run {self.spec.origin.run}, from which this run goes on."
             return "The prompt, where every candidate begins."
         if children:
-            return f"Not ranked itself. What grew from it: {self.why(children[0].id)}"
+            below = self._ranked_below(node)
+            return f"Not ranked itself. What grew from it, node {below.id}: {self.why(below.id)}"
         return "Not ranked: the run ended first." if self.end else "Not ranked yet."
+
+    def _ranked_below(self, node: Node) -> Node:
+        """The first ranked node down the line that fared as this one did, else where that line ends."""
+        below = node
+        while below.rank is None and (children := self.children(below.id)):
+            below = next((child for child in children if child.status == node.status), children[0])
+        return below
 
     def _rescues(self, node: Node) -> list[str]:
         """What would have kept a pruned node: a wider choice, or an observer as the verifier."""

@@ -38,11 +38,10 @@ def backtracking_search(
         if search.best_score is not None and search.best_score >= threshold:
             break
         node = _next(children, waiting, threshold) or root
-    if search.best_score is None:
-        node = _best(waiting)
-        waiting.remove(node)
-        yield from search.finish([node])
-    yield from _close(search, waiting)
+    best = search.tree.best() or _best(waiting)
+    if best.id in {other.id for other in waiting}:   # its image may be a rollout's: the way there is then already made
+        yield from search.finish([best])
+    yield from _close(search, [other for other in waiting if other.id != best.id])
     return (yield from _result(search))
 
 
