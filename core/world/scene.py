@@ -1,24 +1,42 @@
-"""A scene of the emoji world: which objects, how many, what colour, where. No pixels, no words here."""
+"""A scene of the emoji world: which objects, how many, how they look, where. No pixels, no words here."""
 
+import math
 import random
 from dataclasses import dataclass, replace
 
-from core.world.vocabulary import BACKGROUNDS, COLOURS, KIND_BY_NOUN, KINDS, RELATIONS
+from core.world import holdouts
+from core.world.vocabulary import BACKGROUNDS, COLOURS, KIND_BY_NOUN, KINDS, PATTERNS, RELATIONS
 
 CANVAS = 128
-MAX_THINGS = 4
-SIZES = {1: (58, 82), 2: (48, 58), 3: (42, 50), 4: (40, 46)}  # side of a sprite in px by number of things
+MAX_THINGS = 6
+MAX_GROUPS = 4
+EDGE = 2  # px between a bounding box and the edge
 GAP = 2  # px between bounding boxes
 RELATION_MARGIN = 1.2  # training scenes keep this factor away from the dead zone of a relation
+# Side of a sprite in px by number of things, always even. Small is at most 0.75 and big at least 1.3 of the usual,
+# so that no side is two of them; with more than three things there is no room for sizes.
+SIZES = {
+    1: {"small": (34, 40), None: (54, 68), "big": (90, 108)},
+    2: {"small": (30, 32), None: (44, 54), "big": (72, 78)},
+    3: {"small": (28, 30), None: (42, 50), "big": (66, 70)},
+    4: {None: (40, 46)},
+    5: {None: (36, 40)},
+    6: {None: (34, 38)},
+}
 
 
 @dataclass(frozen=True)
 class Group:
-    """`count` objects of one kind and, where the kind can be recoloured, one colour."""
+    """`count` objects of one kind that look alike. None: not said, or what the kind does not vary in.
+
+    In a sampled scene a recolourable group has a colour and a pattern ("plain" is one); size None is the usual size.
+    """
 
     noun: str
     count: int = 1
     colour: str | None = None
+    pattern: str | None = None
+    size: str | None = None
 
 
 @dataclass(frozen=True)
@@ -27,97 +45,296 @@ class Thing:
 
     noun: str
     colour: str | None
+    pattern: str | None
+    size_name: str | None
     x: int
     y: int
     size: int
 
 
+Relation = tuple[int, str, int]  # group a is left/right/above/below/next of group b, by their indices
+
+
 @dataclass(frozen=True)
 class Scene:
-    """Groups, an optional relation that holds from the first group to the second, a background, placed things."""
+    """Groups of different kinds, relations between them, a background, placed things (in the order of the groups)."""
 
     groups: tuple[Group, ...]
-    relation: str | None
-    background: str
+    relations: tuple[Relation, ...] = ()
+    background: str = ""
     things: tuple[Thing, ...] = ()
 
 
-def sample_scene(rng: random.Random) -> Scene:
-    """Draw a scene: one object, several of a kind, two groups, two groups in relation, or three objects."""
-    form = rng.choices(("one", "many", "two", "relation", "three"), (20, 20, 17, 35, 8))[0]
-    if form == "one":
-        counts = (1,)
-    elif form == "many":
-        counts = (rng.choice((2, 3, 4)),)
-    elif form == "three":
-        counts = (1, 1, 1)
-    else:
-        counts = rng.choices(((1, 1), (1, 2), (2, 1)), (70, 15, 15))[0]
-    nouns = rng.sample([kind.noun for kind in KINDS], len(counts))
-    groups = tuple(Group(noun, count, _sample_colour(rng, noun)) for noun, count in zip(nouns, counts, strict=True))
-    relation = rng.choice(RELATIONS) if form == "relation" else None
-    return place(rng, Scene(groups, relation, rng.choice(tuple(BACKGROUNDS))))
+def total(scene: Scene) -> int:
+    """How many objects the groups ask for."""
+    return sum(group.count for group in scene.groups)
 
 
-def _sample_colour(rng: random.Random, noun: str) -> str | None:
-    return rng.choice(tuple(COLOURS)) if KIND_BY_NOUN[noun].recolourable else None
+# --- relations ---------------------------------------------------------------------------------------------------
 
 
-def place(rng: random.Random, scene: Scene) -> Scene:
-    """Give every object of `scene` a place and a size, without overlap and with the relation clearly true."""
-    total = sum(group.count for group in scene.groups)
-    if not 1 <= total <= MAX_THINGS:
-        raise ValueError(f"a scene of {total} objects was asked for; 1 to {MAX_THINGS} fit the canvas")
-    for attempt in range(2000):
-        low, high = SIZES[total]
-        size = rng.randint(low, max(low, high - attempt // 100))
-        things = [_somewhere(rng, scene, index, size) for index in _group_indices(scene)]
-        if _apart(things) and (scene.relation is None or _related(scene, things)):
-            return replace(scene, things=tuple(things))
-    raise ValueError(f"no placement found for {scene}")
-
-
-def _group_indices(scene: Scene) -> list[int]:
-    return [index for index, group in enumerate(scene.groups) for _ in range(group.count)]
-
-
-def _somewhere(rng: random.Random, scene: Scene, index: int, size: int) -> Thing:
-    size = max(SIZES[MAX_THINGS][0], size + rng.randint(-3, 3))
-    low, high = size // 2 + 2, CANVAS - size // 2 - 2
-    x, y = rng.randint(low, high), rng.randint(low, high)
-    if scene.relation and index < 2:  # draw in the right half to begin with: rejection alone is slow
-        first = (index == 0) == (scene.relation in ("left", "above"))
-        near = rng.randint(low, max(low, CANVAS // 2 - 8)) if first else rng.randint(min(high, CANVAS // 2 + 8), high)
-        x, y = (near, y) if scene.relation in ("left", "right") else (x, near)
-    group = scene.groups[index]
-    return Thing(group.noun, group.colour, x, y, size)
-
-
-def _apart(things: list[Thing]) -> bool:
-    pairs = ((a, b) for i, a in enumerate(things) for b in things[:i])
-    return all(max(abs(a.x - b.x), abs(a.y - b.y)) >= (a.size + b.size) / 2 + GAP for a, b in pairs)
-
-
-def _related(scene: Scene, things: list[Thing]) -> bool:
-    owners = _group_indices(scene)
-    firsts = [thing for thing, owner in zip(things, owners, strict=True) if owner == 0]
-    seconds = [thing for thing, owner in zip(things, owners, strict=True) if owner == 1]
-    centres = holds(scene.relation, _centre(firsts), _centre(seconds), RELATION_MARGIN)
-    return centres and all(_offset(scene.relation, a, b)[0] > (a.size + b.size) / 2 for a in firsts for b in seconds)
-
-
-def _centre(things: list[Thing]) -> Thing:
-    mean = [sum(getattr(thing, name) for thing in things) / len(things) for name in ("x", "y", "size")]
-    return Thing(things[0].noun, things[0].colour, *mean)
-
-
-def _offset(relation: str, a: Thing, b: Thing) -> tuple[float, float]:
+def offset(relation: str, a, b) -> tuple[float, float]:
     """How far `b` lies from `a` along the relation's axis (positive where it holds), and across it."""
     dx, dy = b.x - a.x, b.y - a.y
     return {"left": (dx, dy), "right": (-dx, dy), "above": (dy, dx), "below": (-dy, dx)}[relation]
 
 
-def holds(relation: str, a: Thing, b: Thing, margin: float = 1.0) -> bool:
-    """Whether `a` is left/right/above/below of `b`: box centres, with a dead zone of half the half-sum of sizes."""
-    along, across = _offset(relation, a, b)
-    return along > margin * 0.5 * (a.size + b.size) / 2 and along >= margin * abs(across)
+def gap(a, b) -> float:
+    """Distance of two square boxes in px; 0 where they touch or overlap."""
+    half = (a.size + b.size) / 2
+    return math.hypot(max(abs(a.x - b.x) - half, 0), max(abs(a.y - b.y) - half, 0))
+
+
+def holds(relation: str, a, b, margin: float = 1.0) -> bool:
+    """Whether `a` is left/right/above/below of `b`: box centres, with a dead zone of half the half-sum of sizes.
+
+    next: the gap between the boxes is less than half their mean size. A `margin` above 1 asks for more.
+    """
+    mean = (a.size + b.size) / 2
+    if relation == "next":
+        return margin * gap(a, b) < 0.5 * mean
+    along, across = offset(relation, a, b)
+    return along > margin * 0.5 * mean and along >= margin * abs(across)
+
+
+@dataclass(frozen=True)
+class Box:
+    """What `holds` needs to know of a thing or of several."""
+
+    x: float
+    y: float
+    size: float
+
+
+def middle(things) -> Box:
+    """The mean place and size of several things."""
+    return Box(*(sum(getattr(thing, key) for thing in things) / len(things) for key in ("x", "y", "size")))
+
+
+def groups_hold(relation: str, first, second, margin: float = 1.0) -> bool:
+    """`holds` for the things of two groups: their middles; for next, their nearest pair."""
+    if relation == "next":
+        return any(holds("next", a, b, margin) for a in first for b in second)
+    return holds(relation, middle(first), middle(second), margin)
+
+
+def of_group(scene: Scene, index: int) -> list[Thing]:
+    """The things of group `index`, known by their noun."""
+    return [thing for thing in scene.things if thing.noun == scene.groups[index].noun]
+
+
+# --- sizes -------------------------------------------------------------------------------------------------------
+
+
+def size_word(side: float, things: int) -> str | None:
+    """Which size a thing of `side` px has among `things`; "unclear" between two bands or outside all of them."""
+    for name, (low, high) in SIZES[things].items():
+        if low * 0.92 <= side <= high * 1.08:
+            return name
+    return "unclear"
+
+
+# --- sampling ----------------------------------------------------------------------------------------------------
+
+FORMS = {"one": 17, "many": 21, "two": 14, "relation": 30, "three": 10, "more": 8}
+PATTERNED = 0.35  # share of recolourable groups with a pattern other than plain
+SIZED = 0.35  # share of scenes of up to three things with a size word
+
+
+def sample_scene(rng: random.Random, allow_held_out: bool = False) -> Scene:
+    """Draw a scene: one object, several of a kind, two to four groups, with and without relations.
+
+    Nothing that holdouts.py keeps for testing is drawn unless `allow_held_out`.
+    """
+    while True:
+        scene = _sample_groups(rng)
+        if (allow_held_out or holdouts.held_out(scene) is None) and (placed := try_place(rng, scene)):
+            return placed
+
+
+def _sample_groups(rng: random.Random) -> Scene:
+    form = rng.choices(tuple(FORMS), tuple(FORMS.values()))[0]
+    counts = _sample_counts(rng, form)
+    background = rng.choice(tuple(BACKGROUNDS))
+    nouns = [kind.noun for kind in rng.sample(KINDS, len(counts))]
+    groups = [Group(noun, n, *sample_look(rng, noun, background)) for noun, n in zip(nouns, counts, strict=True)]
+    if sum(counts) <= 3 and rng.random() < SIZED:
+        groups = _sample_sizes(rng, groups)
+    return Scene(tuple(groups), _sample_relations(rng, form, counts), background)
+
+
+def _sample_counts(rng: random.Random, form: str) -> tuple[int, ...]:
+    if form == "one":
+        return (1,)
+    if form == "many":
+        return (rng.randint(2, MAX_THINGS),)
+    if form == "relation":
+        return rng.choices(((1, 1), (1, 2), (2, 1)), (76, 12, 12))[0]
+    groups = {"two": 2, "three": 3, "more": rng.choice((3, 4))}[form]
+    counts = [1] * groups
+    for _ in range(rng.choice((0, 0, 1, 1, 2, 3, 4)) if form != "three" else 0):
+        counts[rng.randrange(groups)] += sum(counts) < MAX_THINGS
+    return tuple(counts)
+
+
+def _sample_relations(rng: random.Random, form: str, counts: tuple[int, ...]) -> tuple[Relation, ...]:
+    if form == "relation":
+        return ((0, rng.choice(RELATIONS), 1),)
+    if form == "three" and rng.random() < 0.6:  # one pair, or a chain of two
+        pairs = ((0, 1), (1, 2)) if rng.random() < 0.4 else ((0, 1),)
+    elif form == "more" and counts == (1, 1, 1, 1):
+        pairs = ((0, 1), (2, 3))
+    else:
+        return ()
+    return tuple((a, rng.choice(RELATIONS), b) for a, b in pairs)
+
+
+def sample_look(rng: random.Random, noun: str, background: str) -> tuple[str | None, str | None]:
+    """A colour and a pattern for `noun`; no white things on the white and the grey background."""
+    if not KIND_BY_NOUN[noun].recolourable:
+        return None, None
+    pale = background in ("white", "grey")
+    colour = rng.choice([colour for colour in COLOURS if not (pale and colour == "white")])
+    return colour, rng.choice(PATTERNS[1:]) if rng.random() < PATTERNED else PATTERNS[0]
+
+
+def _sample_sizes(rng: random.Random, groups: list[Group]) -> list[Group]:
+    """One or two groups become small or big: one big thing at most, and small things are plain."""
+    chosen = rng.sample(range(len(groups)), rng.choice((1, min(2, len(groups)))))
+    names = ["small" if groups[index].count > 1 else rng.choice(("small", "big")) for index in chosen]
+    if names.count("big") > 1:
+        names[1] = "small"
+    for index, name in zip(chosen, names, strict=True):
+        plain = "plain" if name == "small" and groups[index].pattern else groups[index].pattern
+        groups[index] = replace(groups[index], size=name, pattern=plain)
+    return groups
+
+
+# --- placing -----------------------------------------------------------------------------------------------------
+
+
+def place(rng: random.Random, scene: Scene) -> Scene:
+    """Give every object of `scene` a place and a size, without overlap and with every relation clearly true.
+
+    Raises ValueError for what does not fit the canvas.
+    """
+    if not 1 <= total(scene) <= MAX_THINGS:
+        raise ValueError(f"a scene of {total(scene)} objects was asked for; 1 to {MAX_THINGS} fit the canvas")
+    if missing := {group.size for group in scene.groups} - SIZES[total(scene)].keys():
+        raise ValueError(f"{total(scene)} objects leave no room for the size {missing.pop()}; up to 3 objects do")
+    for _ in range(20):
+        if (placed := try_place(rng, scene)) is not None:
+            return placed
+    raise ValueError(f"no placement found for {scene}")
+
+
+def try_place(rng: random.Random, scene: Scene, attempts: int = 150) -> Scene | None:
+    """`place`, or None if `attempts` layouts do not do."""
+    owners = [index for index, group in enumerate(scene.groups) for _ in range(group.count)]
+    bands = SIZES[len(owners)]
+    if any(group.size not in bands for group in scene.groups):
+        return None
+    for _ in range(attempts):
+        sides = _sample_sides(rng, [bands[scene.groups[owner].size] for owner in owners])
+        loose = len(sides) < 4 or (len(sides) == 4 and rng.random() < 0.5)
+        spots = _scattered(rng, sides, scene) if loose else _shelved(rng, sides)
+        if spots is None:
+            continue
+        boxes = [Box(*spot) for spot in spots]
+        if all(_clear(relation, owners, boxes) for relation in scene.relations):
+            looks = [scene.groups[owner] for owner in owners]
+            return replace(scene, things=tuple(as_thing(look, *spot) for look, spot in zip(looks, spots, strict=True)))
+    return None
+
+
+def as_thing(group: Group, x: int, y: int, size: int) -> Thing:
+    return Thing(group.noun, group.colour, group.pattern, group.size, x, y, size)
+
+
+def _sample_sides(rng: random.Random, bands: list[tuple[int, int]]) -> list[int]:
+    """One share of the band for all, and a little difference, so that things of a scene look related."""
+    share = rng.random()
+    return [min(high, max(low, round(low + share * (high - low)) + rng.randint(-2, 2))) // 2 * 2 for low, high in bands]
+
+
+def _scattered(rng: random.Random, sides: list[int], scene: Scene) -> list[tuple[int, int, int]] | None:
+    """A few things anywhere; a relation's things are drawn towards their sides of the canvas."""
+    spots: list[tuple[int, int, int]] = []
+    wishes = _wishes(scene)
+    for number, side in enumerate(sides):
+        low, high = side // 2 + EDGE, CANVAS - side // 2 - EDGE
+        half = (low + high) // 2
+        for _ in range(4):
+            x, y = rng.randint(low, high), rng.randint(low, high)
+            if wishes and number in wishes:
+                axis, first = wishes[number]
+                near = rng.randint(low, half) if first else rng.randint(half, high)
+                x, y = (near, y) if axis == "x" else (x, near)
+            if all(2 * max(abs(x - a), abs(y - b)) >= side + s + 2 * GAP for a, b, s in spots):
+                spots.append((x, y, side))
+                break
+        else:
+            return None
+    return spots
+
+
+def _wishes(scene: Scene) -> dict[int, tuple[str, bool]]:
+    """Thing number -> the axis on which it should be first (left, top) or not."""
+    if len(scene.relations) != 1 or scene.relations[0][1] == "next":
+        return {}
+    a, relation, b = scene.relations[0]
+    owners = [index for index, group in enumerate(scene.groups) for _ in range(group.count)]
+    axis, forward = "x" if relation in ("left", "right") else "y", relation in ("left", "above")
+    return {n: (axis, forward == (owner == a)) for n, owner in enumerate(owners) if owner in (a, b)}
+
+
+ROWS = {  # how many things stand in each row, by number of things: three in a row need small ones
+    4: ((2, 2),),
+    5: ((2, 3), (3, 2), (2, 1, 2), (1, 2, 2), (2, 2, 1), (1, 3, 1)),
+    6: ((3, 3), (2, 2, 2), (3, 1, 2), (2, 1, 3), (1, 2, 3), (3, 2, 1)),
+}
+
+
+def _shelved(rng: random.Random, sides: list[int]) -> list[tuple[int, int, int]]:
+    """Four things and more in loose rows or columns, the room that is left over spread at random."""
+    order = rng.sample(range(len(sides)), len(sides))
+    rows, start = [], 0
+    for count in rng.choice(ROWS[len(sides)]):
+        rows.append(order[start : start + count])
+        start += count
+    heights = [max(sides[index] for index in row) for row in rows]
+    spots: list[tuple[int, int, int]] = [(0, 0, 0)] * len(sides)
+    for row, height, top in zip(rows, heights, _spread(rng, heights), strict=True):
+        lefts = _spread(rng, [sides[index] for index in row])
+        for index, left in zip(row, lefts, strict=True):
+            side = sides[index]
+            down = top + rng.randint(0, height - side)
+            spots[index] = (left + side // 2, down + side // 2, side)
+    return [(y, x, side) for x, y, side in spots] if rng.random() < 0.5 else spots
+
+
+def _spread(rng: random.Random, lengths: list[int]) -> list[int]:
+    """Starts of intervals of these lengths along the canvas, apart, the free px shared out at random."""
+    free = CANVAS - 2 * EDGE - GAP * (len(lengths) - 1) - sum(lengths)
+    cuts = sorted(rng.randint(0, free) for _ in lengths)
+    starts, used = [], EDGE
+    for cut, length in zip(cuts, lengths, strict=True):
+        starts.append(used + cut)
+        used += length + GAP
+    return starts
+
+
+def _clear(relation: Relation, owners: list[int], boxes: list[Box]) -> bool:
+    """Whether a relation holds with a margin, and on its axis for every pair."""
+    a, name, b = relation
+    first = [box for box, owner in zip(boxes, owners, strict=True) if owner == a]
+    second = [box for box, owner in zip(boxes, owners, strict=True) if owner == b]
+    if not groups_hold(name, first, second, RELATION_MARGIN):
+        return False
+    return name == "next" or all(offset(name, p, q)[0] > (p.size + q.size) / 2 for p in first for q in second)
+
+
+def apart(things) -> bool:
+    """No two boxes nearer than GAP."""
+    pairs = ((a, b) for i, a in enumerate(things) for b in things[:i])
+    return all(max(abs(a.x - b.x), abs(a.y - b.y)) >= (a.size + b.size) / 2 + GAP for a, b in pairs)
