@@ -1,0 +1,76 @@
+"""What a reader should answer about scenes that were drawn by us, and how wrong its answers are.
+
+Letters: B batch, T most things in a scene, s side of the grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core.evaluation.oracle.reader import BACKDROPS, NOUNS, PRINTS, TINTS, USUAL
+from core.world.scene import CANVAS, Scene
+
+NONE = -1  # no such answer: not asked
+CORE = 0.4  # a cell answers for a thing where its heat is above this
+SPREAD = 0.14  # standard deviation of a centre's heat, in sides
+
+
+def targets(scenes: Sequence[Scene], grid: int) -> dict[str, Tensor]:
+    """Placed scenes -> heat [B, s, s]; noun, colour and pattern [B, s, s] or NONE; place [B, 3, s, s]; background [B].
+
+    place: x and y of the centre from the middle of the cell, in cells, and log2 of the side over USUAL.
+    """
+    most = max(1, *(len(scene.things) for scene in scenes))
+    boxes = torch.full((len(scenes), most, 3), -1e4)  # x, y, side: far away
+    boxes[..., 2] = 1.0
+    looks = torch.full((len(scenes), most, 3), NONE)
+    for b, scene in enumerate(scenes):
+        for t, thing in enumerate(scene.things):
+            boxes[b, t] = torch.tensor([thing.x, thing.y, thing.size])
+            looks[b, t, 0] = NOUNS.index(thing.noun)
+            looks[b, t, 1] = TINTS.index(thing.colour) if thing.colour else NONE
+            looks[b, t, 2] = PRINTS.index(thing.pattern) if thing.pattern else NONE
+    backgrounds = torch.tensor([BACKDROPS.index(scene.background) for scene in scenes])
+    return _on_grid(boxes, looks, grid) | {"background": backgrounds}
+
+
+def _on_grid(boxes: Tensor, looks: Tensor, grid: int) -> dict[str, Tensor]:
+    cell = CANVAS / grid
+    middles = (torch.arange(grid) + 0.5) * cell
+    x, y, side = (boxes[:, :, i, None, None] for i in range(3))  # [B, T, 1, 1]
+    dx, dy = x - middles[None, None, None, :], y - middles[None, None, :, None]
+    heat, owner = torch.exp(-(dx**2 + dy**2) / (2 * (SPREAD * side) ** 2)).max(1)  # [B, s, s]
+    heat = torch.where(_nearest(dx, dy, cell).any(1), heat.clamp(min=0.9), heat)
+    batch = torch.arange(len(boxes))[:, None, None]
+    own, look = boxes[batch, owner], looks[batch, owner].clone()  # [B, s, s, 3]
+    look[heat < CORE] = NONE
+    place = torch.stack([
+        (own[..., 0] - middles[None, None, :]) / cell, (own[..., 1] - middles[None, :, None]) / cell,
+        (own[..., 2] / USUAL).log2(),
+    ], 1)  # fmt: skip
+    return {"heat": heat, "noun": look[..., 0], "colour": look[..., 1], "pattern": look[..., 2], "place": place}
+
+
+def _nearest(dx: Tensor, dy: Tensor, cell: float) -> Tensor:
+    """The cell that holds the centre: [B, T, s, s]."""
+    return (dx.abs() <= cell / 2) & (dy.abs() <= cell / 2)
+
+
+def loss(maps: dict[str, Tensor], wanted: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    """Focal loss of the heat, cross-entropies and distances on the cells of things, per thing's cell."""
+    logits, heat = maps["heat"][:, 0], wanted["heat"]
+    away = (logits.sigmoid().detach() - heat).abs()
+    core = wanted["noun"] != NONE
+    cells = core.sum().clamp(min=1)
+    parts = {"heat": 4 * (away**2 * F.binary_cross_entropy_with_logits(logits, heat, reduction="none")).sum() / cells}
+    for name in ("noun", "colour", "pattern"):
+        entropy = F.cross_entropy(maps[name], wanted[name].long(), ignore_index=NONE, reduction="sum")
+        parts[name] = entropy / (wanted[name] != NONE).sum().clamp(min=1)
+    off = (maps["place"] - wanted["place"]).abs() * core[:, None]
+    parts["place"] = off[:, :2].sum() / cells + 4 * off[:, 2].sum() / cells
+    parts["background"] = 0.2 * F.cross_entropy(maps["background"], wanted["background"])
+    return sum(parts.values()), {name: part.detach() for name, part in parts.items()}
