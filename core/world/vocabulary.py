@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Kind:
     """One object class: its word, its plural, the Unicode code point of its sprite, what else people call it.
 
-    A recolourable kind is drawn in every colour and pattern, any other kind only as the artist left it.
+    A recolourable kind is drawn in every colour and pattern, any other kind only as the artist left it. Recolouring
+    takes hold of the vivid parts of a sprite, or of its `pale` ones, and spares the hues between the two of `keeps`.
     """
 
     noun: str
@@ -18,10 +19,14 @@ class Kind:
     sprite: str
     recolourable: bool
     synonyms: tuple[str, ...] = ()
+    keeps: tuple[float, float] | None = None
+    pale: bool = False
 
+
+LEAVES, BLUES = (0.17, 0.45), (0.50, 0.68)  # hues of stalks; of windows, water and strings
 
 KINDS = (
-    Kind("apple", "apples", "1f34e", True, ("fruit",)),
+    Kind("apple", "apples", "1f34e", True, ("fruit",), LEAVES),
     Kind("banana", "bananas", "1f34c", False),
     Kind("pear", "pears", "1f350", False),
     Kind("strawberry", "strawberries", "1f353", False, ("berry",)),
@@ -41,26 +46,26 @@ KINDS = (
     Kind("elephant", "elephants", "1f418", False),
     Kind("owl", "owls", "1f989", False),
     Kind("penguin", "penguins", "1f427", False),
-    Kind("car", "cars", "1f697", True, ("automobile", "auto", "vehicle")),
-    Kind("bus", "buses", "1f68c", True, ("coach",)),
+    Kind("car", "cars", "1f697", True, ("automobile", "auto", "vehicle"), BLUES),
+    Kind("bus", "buses", "1f68c", True, ("coach",), BLUES),
     Kind("bicycle", "bicycles", "1f6b2", False, ("bike", "cycle")),
     Kind("airplane", "airplanes", "2708-fe0f", False, ("plane", "aeroplane", "jet", "aircraft")),
     Kind("rocket", "rockets", "1f680", False, ("spaceship", "spacecraft")),
-    Kind("boat", "boats", "26f5", True, ("sailboat", "ship", "yacht")),
+    Kind("boat", "boats", "26f5", True, ("sailboat", "ship", "yacht"), BLUES),
     Kind("house", "houses", "1f3e0", False, ("home", "cottage", "building", "hut")),
     Kind("tree", "trees", "1f333", False, ("oak",)),
-    Kind("flower", "flowers", "1f337", True, ("tulip", "blossom", "bloom", "rose")),
+    Kind("flower", "flowers", "1f337", True, ("tulip", "blossom", "bloom", "rose"), LEAVES),
     Kind("star", "stars", "2b50", True),
     Kind("heart", "hearts", "2764-fe0f", True, ("love",)),
     Kind("ball", "balls", "26bd", False, ("football", "soccer")),
-    Kind("balloon", "balloons", "1f388", True),
+    Kind("balloon", "balloons", "1f388", True, (), BLUES),
     Kind("book", "books", "1f4d5", True, ("novel", "notebook")),
     Kind("chair", "chairs", "1fa91", True, ("seat", "stool")),
-    Kind("cup", "cups", "2615", True, ("mug", "coffee", "tea")),
+    Kind("cup", "cups", "2615", True, ("mug", "coffee", "tea"), pale=True),
     Kind("clock", "clocks", "23f0", True, ("alarm", "watch")),
     Kind("key", "keys", "1f511", True),
-    Kind("hat", "hats", "1f3a9", True, ("top-hat",)),
-    Kind("shoe", "shoes", "1f45f", True, ("sneaker", "trainer", "boot")),
+    Kind("hat", "hats", "1f9e2", True, ("cap",)),
+    Kind("shoe", "shoes", "1f97e", True, ("boot", "sneaker", "trainer")),
     Kind("shirt", "shirts", "1f455", True, ("t-shirt", "tshirt", "tee", "jersey")),
     Kind("guitar", "guitars", "1f3b8", True),
     Kind("umbrella", "umbrellas", "2602-fe0f", True, ("parasol", "brolly")),
@@ -77,17 +82,17 @@ KINDS = (
     Kind("hamburger", "hamburgers", "1f354", False, ("burger", "cheeseburger")),
 )
 
-# name -> hue in [0, 1), least saturation, value gain; black and white have no hue
+# name -> hue in [0, 1), least and most saturation, and the value that the middle tone of a sprite takes
 COLOURS = {
-    "red": (0.995, 0.70, 1.0),
-    "orange": (0.070, 0.80, 1.05),
-    "yellow": (0.140, 0.75, 1.15),
-    "green": (0.345, 0.65, 0.95),
-    "blue": (0.600, 0.70, 1.0),
-    "purple": (0.755, 0.60, 1.0),
-    "pink": (0.920, 0.42, 1.15),
-    "black": (0.0, 0.0, 0.35),
-    "white": (0.0, 0.0, 1.3),
+    "red": (0.990, 0.75, 1.0, 0.90),
+    "orange": (0.070, 0.80, 1.0, 0.98),
+    "yellow": (0.140, 0.72, 1.0, 1.0),
+    "green": (0.350, 0.65, 1.0, 0.72),
+    "blue": (0.600, 0.72, 1.0, 0.90),
+    "purple": (0.755, 0.60, 0.8, 0.75),
+    "pink": (0.920, 0.38, 0.45, 1.0),
+    "black": (0.70, 0.0, 0.12, 0.22),
+    "white": (0.65, 0.0, 0.05, 0.95),
 }
 COLOUR_SYNONYMS = {
     "crimson": "red", "scarlet": "red", "ruby": "red", "maroon": "red",
