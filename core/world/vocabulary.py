@@ -109,7 +109,7 @@ PATTERNS = ("plain", "striped", "dotted", "checkered")
 PATTERN_SYNONYMS = {
     "solid": "plain", "unpatterned": "plain",
     "stripy": "striped", "stripes": "striped", "lined": "striped",
-    "spotted": "dotted", "dotty": "dotted", "dots": "dotted", "spots": "dotted", "polka-dotted": "dotted",
+    "spotted": "dotted", "dotty": "dotted", "dots": "dotted", "dot": "dotted", "spots": "dotted", "polka-dotted": "dotted",
     "polka-dot": "dotted", "polka-dots": "dotted",
     "checked": "checkered", "chequered": "checkered", "checks": "checkered", "checkerboard": "checkered",
     "plaid": "checkered",
