@@ -109,8 +109,8 @@ PATTERNS = ("plain", "striped", "dotted", "checkered")
 PATTERN_SYNONYMS = {
     "solid": "plain", "unpatterned": "plain",
     "stripy": "striped", "stripes": "striped", "lined": "striped",
-    "spotted": "dotted", "dotty": "dotted", "dots": "dotted", "dot": "dotted", "spots": "dotted", "polka-dotted": "dotted",
-    "polka-dot": "dotted", "polka-dots": "dotted",
+    "spotted": "dotted", "dotty": "dotted", "dots": "dotted", "dot": "dotted", "spots": "dotted",
+    "polka-dotted": "dotted", "polka-dot": "dotted", "polka-dots": "dotted",
     "checked": "checkered", "chequered": "checkered", "checks": "checkered", "checkerboard": "checkered",
     "plaid": "checkered",
 }  # fmt: skip
