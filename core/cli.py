@@ -91,11 +91,13 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="generators, verifiers, strategies, and which are ready")
     models.set_defaults(command=_models)
     models.add_argument("--markdown", action="store_true", help="the reference of all of them, nothing loaded")
-    bench = commands.add_parser("bench", help="measure the search engine")
+    bench = commands.add_parser("bench", help="measure the search engine, or what searches find on SpriteBench")
     bench.set_defaults(command=_bench)
-    bench.add_argument("what", choices=["engine"])
-    bench.add_argument("--quick", action="store_true", help="a minute instead of a quarter of an hour, nothing written")
-    bench.add_argument("--only", metavar="PART", help="one part of it")
+    bench.add_argument("what", choices=["engine", "spritebench"])
+    bench.add_argument("--quick", action="store_true", help="engine: a minute instead of a quarter of an hour, nothing "
+                       "written")
+    bench.add_argument("--only", metavar="PART", help="engine: one part of it")
+    _add_spritebench(bench)
     for command in (search, compare, resume, replay, runs, models, bench):
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return parser
@@ -114,14 +116,31 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--finalists", type=int, default=4, help="images that the judge is shown (%(default)s)")
     parser.add_argument("--observers", default="all",
                         help="verifiers that only look on: names with commas, all or none (%(default)s)")
-    for name, help_text in _flags().items():
-        parser.add_argument(_flag(name), dest=name, type=parse_value, default=argparse.SUPPRESS, help=help_text)
+    _add_params(parser)
     parser.add_argument("--seed", type=int, help="(0, or that of the node gone on from)")
-    parser.add_argument("--budget", type=Budget.parse, default=Budget(), metavar="AMOUNT",
-                        help="what is not given is sized to it: 250 (GFLOP), 1365nfe, 10s or 64images")
     parser.add_argument("--dry-run", action="store_true", help="only say what it would cost and how long it would take")
     parser.add_argument("--memory", type=int, metavar="MIB", help="weights, states and batches stay within it")
     parser.add_argument("--out", type=Path, metavar="DIR", help="also write best.png, run.json and previews there")
+
+
+def _add_params(parser: argparse.ArgumentParser) -> None:
+    for name, help_text in _flags().items():
+        parser.add_argument(_flag(name), dest=name, type=parse_value, default=argparse.SUPPRESS, help=help_text)
+    parser.add_argument("--budget", type=Budget.parse, default=Budget(), metavar="AMOUNT",
+                        help="what is not given is sized to it: 250 (GFLOP), 1365nfe, 10s or 64images")
+
+
+def _add_spritebench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--split", choices=["dev", "test"], default="dev", help="prompts (%(default)s)")
+    parser.add_argument("--prompts", type=Path, metavar="FILE.jsonl", help="other prompts, in the same format")
+    parser.add_argument("--limit", type=int, metavar="K", help="the first K prompts")
+    parser.add_argument("--seeds", type=int, default=4, metavar="N", help="root seeds 0 to N - 1 (%(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="processes of one thread each (%(default)s, of many)")
+    parser.add_argument("--generator", default=next(iter(GENERATORS)), help=f"{', '.join(GENERATORS)} (%(default)s)")
+    parser.add_argument("--strategy", default="random_search", help=f"{', '.join(STRATEGIES)} (%(default)s)")
+    parser.add_argument("--verifier", default=next(iter(VERIFIERS)), help="the guide (%(default)s)")
+    parser.add_argument("--judge", help="chooses among the guide's finalists")
+    _add_params(parser)
 
 
 def _flag(name: str) -> str:
@@ -296,6 +315,8 @@ def _model_line(row: dict[str, Any]) -> str:
 
 
 def _bench(args: argparse.Namespace) -> int:
+    if args.what == "spritebench":
+        return _spritebench(args)
     from core.evaluation import engine
 
     found = engine.bench(only=args.only, quick=args.quick)
@@ -304,6 +325,26 @@ def _bench(args: argparse.Namespace) -> int:
     else:
         print(engine.markdown(found), end="")
     return 0
+
+
+def _spritebench(args: argparse.Namespace) -> int:
+    from core.evaluation.spritebench import report
+    from core.evaluation.spritebench.run import bench, chosen
+
+    spec = RunSpec("", args.generator, args.strategy, _given(args), args.verifier, judge=args.judge)
+    rows = chosen(args.split, args.prompts, args.limit)
+    results = bench(rows, spec.with_budget(args.budget), args.seeds, _bar, args.workers)
+    print(file=sys.stderr)
+    found = report.report(results)
+    if args.json:
+        _print_json({"setting": spec.with_budget(args.budget).to_json(), "split": args.split, **found})
+    else:
+        _print_lines(report.lines(found))
+    return 0
+
+
+def _bar(done: int, of: int, strict: float) -> None:
+    print(f"\r{done}/{of} {done / of:4.0%}  strict so far {strict:.3f}", end="", file=sys.stderr, flush=True)
 
 
 # What is printed

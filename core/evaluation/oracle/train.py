@@ -22,7 +22,7 @@ from core.evaluation.oracle.targets import loss as answer_loss
 from core.evaluation.oracle.targets import targets
 from core.models.weights import save_weights
 from core.training.loop import Options, Progress, card, hardware, options, train
-from core.world.compose import Atlas, compose
+from core.world.compose import atlas_on, compose
 from core.world.scene import Scene, sample_look, sample_scene
 
 OVERLAPPED, MOTLEY = 0.12, 0.25  # shares of scenes that no trainer of a generator draws
@@ -57,7 +57,7 @@ def batches(reader: str):
 @lru_cache(maxsize=2)
 def _tools(device: str) -> tuple:
     tokenizer = load_tokenizer()
-    return Atlas(device), tokenizer and tokenizer.to(device)
+    return atlas_on(device), tokenizer and tokenizer.to(device)
 
 
 def images_of(scenes: list[Scene], how: list[Degradation], noise: torch.Generator) -> Tensor:

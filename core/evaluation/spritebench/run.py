@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
@@ -19,16 +22,26 @@ from typing import Any
 from core.evaluation.oracle.check import FAILED, Verdict, check
 from core.evaluation.oracle.oracle import FOLDER as ORACLE
 from core.evaluation.oracle.oracle import load_oracle
-from core.evaluation.spritebench.rows import Row
+from core.evaluation.spritebench.rows import FOLDER, Row, read_rows
 from core.models.weights import FOLDER as WEIGHTS
 from core.request import prepare
 from core.search.events import Finished, Judged, RunSpec, Scored
 from core.search.search import Search
 from core.world.sprites import cache_folder
 
+OPENED = FOLDER / "test_opened.log"
 TIME_LIMIT = 600.0  # s a run; one that takes longer is stopped and counts as wrong
 Progress = Callable[[int, int, float], None]  # done, of, strict so far
 Job = tuple[Row, RunSpec]
+
+
+def chosen(split: str, path: Path | None, limit: int | None) -> list[Row]:
+    """The prompts of a split, or of a file, or the first few. Opening the test split leaves a line in OPENED."""
+    rows = read_rows(path or FOLDER / f"{split}.jsonl")[:limit]
+    if split == "test" and path is None:
+        with OPENED.open("a") as log:
+            log.write(f"{datetime.now():%Y-%m-%d %H:%M}, {len(rows)} prompts: {shlex.join(sys.argv[1:])}\n")
+    return rows
 
 
 def bench(

@@ -1,0 +1,132 @@
+"""The results of SpriteBench runs as figures with intervals, for one setting and for the difference of two."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.evaluation.statistics import (
+    best_of_n,
+    cluster_difference,
+    cluster_interval,
+    corrected_rate,
+    in_words,
+    mean_interval,
+    pass_at,
+    selection_efficiency,
+)
+from core.search.budget import Cost
+
+METRICS = ("strict", "lenient", "am", "gm", "unclear", "dead_zone")
+POOLS = (1, 2, 4, 8, 16, 32, 64)
+COSTS = ("nfe", "tokens", "decodes", "images", "verifier_calls", "flops_generator", "flops_decoder", "flops_verifier")
+ORACLE = Path(__file__).resolve().parents[3] / "assets" / "results" / "oracle.json"
+Results = Sequence[dict[str, Any]]
+
+
+def report(results: Results) -> dict[str, Any]:
+    """All figures of one setting. Rates are means of the tags' means, with clustered bootstrap intervals."""
+    ran = [result for result in results if result["error"] is None]
+    found: dict[str, Any] = {
+        "prompts": len({result["id"] for result in results}), "seeds": len({result["seed"] for result in results}),
+        "runs": len(results), "failed": len(results) - len(ran),
+        **{metric: cluster_interval(by_tag(results, metric)) for metric in METRICS},
+        "tags": {tag: {name: cluster_interval({tag: by_tag(results, name)[tag]}) for name in ("strict", "lenient")}
+                 for tag in sorted({result["tag"] for result in results})},
+        "splits": {split: cluster_interval(by_tag([r for r in results if r["split"] == split], "strict"))
+                   for split in sorted({result["split"] for result in results})},
+        "cost": _cost(ran), "selection": _selection(ran), "errors": _errors(results),
+    }  # fmt: skip
+    if ORACLE.exists():
+        known = json.loads(ORACLE.read_text())
+        known = known["sensitivity"], known["specificity"]
+        if sum(known) > 1:
+            found["strict_corrected"] = round(corrected_rate(found["strict"]["mean"], *known), 4)
+    return found
+
+
+def by_tag(results: Results, metric: str) -> dict[str, np.ndarray]:
+    """tag -> [prompts, seeds], prompts and seeds in order."""
+    tags: dict[str, dict[str, dict[int, float]]] = {}
+    for result in results:
+        tags.setdefault(result["tag"], {}).setdefault(result["id"], {})[result["seed"]] = float(result[metric])
+    return {
+        tag: np.array([[seeds[seed] for seed in sorted(seeds)] for _, seeds in sorted(prompts.items())])
+        for tag, prompts in sorted(tags.items())
+    }
+
+
+def difference(a: Results, b: Results, metric: str = "strict") -> dict[str, float]:
+    """a - b on the same prompts and seeds, with its interval and its p (to be given to statistics.holm)."""
+    return cluster_difference(by_tag(a, metric), by_tag(b, metric))
+
+
+def _cost(ran: Results) -> dict[str, float]:
+    """Mean amounts of a run; gflop is the total; seconds are the median."""
+    if not ran:
+        return {}
+    costs = [Cost.from_json(result["cost"]) for result in ran]
+    means = {name: round(float(np.mean([getattr(cost, name) for cost in costs])), 2) for name in COSTS}
+    return means | {
+        "gflop": round(float(np.mean([cost.flops for cost in costs])) / 1e9, 3),
+        "seconds": round(float(np.median([result["seconds"] for result in ran])), 3),
+        "peak_bytes": max(cost.peak_bytes for cost in costs),
+    }
+
+
+def _selection(ran: Results) -> dict[str, Any] | None:
+    """What the guide makes of the finished images of each run: the strict rate of one of them by chance, of the one
+    returned, and of the best there is; the share of that headroom; best of n for every n that all pools hold.
+    """
+    pools = [list(zip(*result["pool"], strict=True)) for result in ran if result["pool"]]
+    if not pools:
+        return None
+    selected = float(np.mean([result["strict"] for result in ran if result["pool"]]))
+    single = float(np.mean([np.mean(outcomes) for _, outcomes in pools]))
+    ceiling = float(np.mean([max(outcomes) for _, outcomes in pools]))
+    smallest = min(len(outcomes) for _, outcomes in pools)
+    curve = {}
+    for n in (n for n in POOLS if n <= smallest):
+        best = mean_interval([best_of_n(scores, outcomes, n) for scores, outcomes in pools])
+        reach = mean_interval([pass_at(outcomes, n) for _, outcomes in pools])
+        curve[n] = {"best_of_n": best, "pass": reach, "efficiency": _rounded(best["mean"], single, reach["mean"])}
+    return {
+        "single": round(single, 4), "selected": round(selected, 4), "pass": round(ceiling, 4),
+        "efficiency": _rounded(selected, single, ceiling), "pool": round(float(np.mean([len(p[0]) for p in pools])), 1),
+        "curve": curve,
+    }  # fmt: skip
+
+
+def _rounded(selected: float, single: float, ceiling: float) -> float | None:
+    share = selection_efficiency(selected, single, ceiling)
+    return None if share is None else round(share, 4)
+
+
+def _errors(results: Results) -> dict[str, int]:
+    """What went wrong, and how often."""
+    said = [result["error"] for result in results if result["error"]]
+    return {error: said.count(error) for error in dict.fromkeys(said)}
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The figures for people."""
+    cost, chosen = found["cost"], found["selection"]
+    told = [f"{found['prompts']} prompts x {found['seeds']} seeds, {found['failed']} failed and counted as wrong"]
+    told += [f"{metric:<13} {in_words(found[metric])}" for metric in METRICS]
+    if "strict_corrected" in found:
+        told.append(f"{'strict':<13} {found['strict_corrected']:.3f} corrected for the oracle's errors")
+    told += [f"  {tag:<14} strict {in_words(rates['strict'])}  lenient {in_words(rates['lenient'])}"
+             for tag, rates in found["tags"].items()]  # fmt: skip
+    told += [f"  {split:<14} strict {in_words(rate)}" for split, rate in found["splits"].items()]
+    if cost:
+        told.append(f"cost of a run  {cost['gflop']:.4g} GFLOP, {cost['nfe']:.4g} NFE, {cost['images']:.4g} images, "
+                    f"{cost['seconds']:.3g} s")  # fmt: skip
+    if chosen:
+        share = "no headroom" if chosen["efficiency"] is None else f"{chosen['efficiency']:.0%} of the headroom"
+        told.append(f"selection      single {chosen['single']:.3f}, selected {chosen['selected']:.3f}, "
+                    f"pass {chosen['pass']:.3f}: {share}")  # fmt: skip
+    return told + [f"error, {times} times: {error}" for error, times in found["errors"].items()]
