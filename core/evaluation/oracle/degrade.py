@@ -51,8 +51,10 @@ def sample(rng: random.Random, kind: str) -> Degradation:
     return Degradation(True, rng.uniform(0, 0.03), rng.uniform(0, 1.0), rng.uniform(0, 0.1), rng.random() < 0.5, 0.1)
 
 
-def sample_many(rng: random.Random, count: int, reader: str) -> list[Degradation]:
-    return [sample(rng, kind) for kind in rng.choices(KINDS, SHARES[reader], k=count)]
+def sample_many(rng: random.Random, count: int, reader: str, coded: bool = True) -> list[Degradation]:
+    """What a reader grows up with; without the tokenizer unless `coded`."""
+    found = [sample(rng, kind) for kind in rng.choices(KINDS, SHARES[reader], k=count)]
+    return found if coded else [replace(one, coded=False) for one in found]
 
 
 def load_tokenizer() -> Tokenizer | None:

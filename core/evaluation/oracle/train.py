@@ -1,7 +1,8 @@
 """Train a reader of the oracle: python -m core.evaluation.oracle.train --reader a --minutes 60
 
 Resumable as every trainer (core/training/loop.py). The two readers are to be trained apart: they differ in build, in
-the stream of scenes and in what degrades them. Writes assets/oracle/reader_a.safetensors, .json and .md; afterwards
+the stream of scenes and in what degrades them. With --coded 0 nothing goes through the tokenizer: until there is one
+that can draw this world. Writes assets/oracle/reader_a.safetensors, .json and .md; afterwards
 python -m core.evaluation.oracle.accept measures both together.
 """
 
@@ -44,12 +45,12 @@ def motley(rng: random.Random, scene: Scene) -> Scene:
     return replace(scene, things=tuple(things))
 
 
-def batches(reader: str):
+def batches(reader: str, coded: bool = True):
     """What the loop asks for: scenes, what happens to their images, and the answers; made on a thread."""
 
     def batch(rng: random.Random, size: int) -> Batch:
         scenes = [sample(rng) for _ in range(size)]
-        return scenes, sample_many(rng, size, reader), targets(scenes, READERS[reader].grid)
+        return scenes, sample_many(rng, size, reader, coded), targets(scenes, READERS[reader].grid)
 
     return batch
 
@@ -73,11 +74,11 @@ def loss(model: nn.Module, data: Batch, noise: torch.Generator) -> tuple[Tensor,
 
 
 @torch.inference_mode()
-def measure(model: nn.Module, reader: str, device: str, count: int = 1000) -> dict[str, float]:
+def measure(model: nn.Module, reader: str, device: str, coded: bool, count: int = 1000) -> dict[str, float]:
     """Share of scenes that this reader alone reads exactly, clean and degraded as in training."""
     rng, noise, found = random.Random("readers' validation"), torch.Generator(device).manual_seed(1), {}
     scenes = [sample_scene(rng, allow_held_out=True) for _ in range(count)]
-    for name, how in (("clean", [CLEAN] * count), ("degraded", sample_many(rng, count, reader))):
+    for name, how in (("clean", [CLEAN] * count), ("degraded", sample_many(rng, count, reader, coded))):
         right = 0
         for start in range(0, count, 50):
             part = slice(start, start + 50)
@@ -87,20 +88,21 @@ def measure(model: nn.Module, reader: str, device: str, count: int = 1000) -> di
     return found
 
 
-def export(model: nn.Module, reader: str, opt: Options, progress: Progress) -> None:
+def export(model: nn.Module, opt: Options, progress: Progress) -> None:
     """The weights and their card."""
+    reader, coded = opt.extra["reader"], bool(opt.extra["coded"])
     opt.out.mkdir(parents=True, exist_ok=True)
     sha = save_weights(model, opt.out / f"{opt.name}.safetensors", {"reader": reader})
     facts = {
         "name": opt.name, "about": ABOUT, "config": {"reader": reader}, "sha256": sha,
         "parameters": sum(p.numel() for p in model.parameters()),
         "data": "emoji scenes, held-out ones too, degraded by core/evaluation/oracle/degrade.py",
-        "tokenizer used": load_tokenizer() is not None,
+        "round trips": coded and load_tokenizer() is not None,
         "seed": opt.seed, "steps": progress.step, "images_seen": progress.images, "batch": opt.batch, "lr": opt.lr,
         "minutes": round(progress.seconds / 60, 1), "hardware": hardware(opt),
         "command": f"python -m core.evaluation.oracle.train --reader {reader} --minutes {opt.minutes:g}",
         "training": {key: round(value, 4) for key, value in progress.averages.items()},
-        "metrics": measure(model, reader, opt.device),
+        "metrics": measure(model, reader, opt.device, coded),
     }  # fmt: skip
     (opt.out / f"{opt.name}.json").write_text(json.dumps(facts, indent=1) + "\n")
     text = card(facts)
@@ -108,13 +110,13 @@ def export(model: nn.Module, reader: str, opt: Options, progress: Progress) -> N
 
 
 def main() -> None:
-    opt = options("reader", __doc__, minutes=60, batch=48, lr=1.5e-3, reader="a")
+    opt = options("reader", __doc__, minutes=60, batch=48, lr=1.5e-3, reader="a", coded=1)
     reader = opt.extra["reader"]
     out = FOLDER if opt.out == Path("assets/weights") else opt.out
     opt = replace(opt, name=f"reader_{reader}", out=out)
     torch.manual_seed(1000 * opt.seed + ord(reader))
-    averaged, progress = train(READERS[reader](), batches(reader), loss, opt)
-    export(averaged.eval(), reader, opt, progress)
+    averaged, progress = train(READERS[reader](), batches(reader, bool(opt.extra["coded"])), loss, opt)
+    export(averaged.eval(), opt, progress)
 
 
 ABOUT = (

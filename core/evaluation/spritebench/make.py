@@ -106,7 +106,8 @@ def complex_(rng: random.Random) -> Scene:
     if count == 3 and rng.random() < 0.3:
         groups[2] = replace(groups[2], count=2)
     order = rng.sample(groups, count)
-    pairs = ((0, 1),) if count == 2 else rng.choice(((), ((0, 1),), ((0, 1), (1, 2)) if count == 3 else ((0, 1), (2, 3))))
+    chain = ((0, 1), (count - 2, count - 1))  # of three one after another, of four two apart
+    pairs = ((0, 1),) if count == 2 else rng.choice(((), chain[:1], chain))
     return Scene(tuple(order), tuple((a, rng.choice(RELATIONS), b) for a, b in pairs))
 
 

@@ -25,6 +25,7 @@ from core.evaluation.oracle.oracle import load_oracle
 from core.evaluation.spritebench.rows import FOLDER, Row, read_rows
 from core.models.weights import FOLDER as WEIGHTS
 from core.request import prepare
+from core.search.errors import BadRequest
 from core.search.events import Finished, Judged, RunSpec, Scored
 from core.search.search import Search
 from core.world.sprites import cache_folder
@@ -37,6 +38,8 @@ Job = tuple[Row, RunSpec]
 
 def chosen(split: str, path: Path | None, limit: int | None) -> list[Row]:
     """The prompts of a split, or of a file, or the first few. Opening the test split leaves a line in OPENED."""
+    if limit is not None and limit < 1:
+        raise BadRequest(f"a limit of {limit} prompts leaves nothing to run: the least is 1")
     rows = read_rows(path or FOLDER / f"{split}.jsonl")[:limit]
     if split == "test" and path is None:
         with OPENED.open("a") as log:
@@ -52,6 +55,8 @@ def bench(
     Results are appended to `part`, by default in the cache, and found there again. Raises what the first prompt's
     request or the oracle's weights raise: a setting that cannot run is refused, not scored.
     """
+    if seeds < 1 or workers < 1:
+        raise BadRequest(f"{seeds} seeds on {workers} workers run nothing: the least is 1 of each")
     part = part or part_file(spec)
     done = _read(part)
     jobs = [(row, replace(spec, prompt=row.prompt, seed=seed)) for row in rows for seed in range(seeds)]
@@ -145,7 +150,7 @@ def _judged(row: Row, spec: RunSpec) -> dict[str, Any]:
     return _told(verdicts[end.node]) | {
         "error": None, "scores": end.scores, "cost": spent.to_json(), "params": dict(prepared.spec.params),
         "seconds": round(search.tree.seconds, 3),
-        "pool": [(round(scores[node], 5), int(verdicts[node].strict)) for node in nodes if node in scores],
+        "pool": [[round(scores[node], 5), int(verdicts[node].strict)] for node in nodes if node in scores],
     }  # fmt: skip
 
 
