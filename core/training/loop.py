@@ -6,14 +6,17 @@ that is spent, so a run fits the time that is there on any machine and still end
 
 import argparse
 import copy
+import itertools
 import json
 import math
+import multiprocessing
 import os
 import platform
 import random
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +38,7 @@ class Options:
     device: str = "cpu"
     seed: int = 0
     threads: int = 0  # 0: as many as torch likes
+    workers: int = 0  # processes that make the data; 0: a thread
     fresh: bool = False
     out: Path = Path("assets/weights")
     extra: dict = field(default_factory=dict)
@@ -53,6 +57,7 @@ def options(name: str, description: str, minutes: float, batch: int, lr: float, 
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=0, help="processes that sample scenes (for a GPU; 0: a thread)")
     parser.add_argument("--fresh", action="store_true", help="start anew even if a checkpoint is there")
     parser.add_argument("--out", type=Path, default=Path("assets/weights"))
     for key, value in extra.items():
@@ -60,6 +65,8 @@ def options(name: str, description: str, minutes: float, batch: int, lr: float, 
     found = vars(parser.parse_args())
     if found["threads"]:
         torch.set_num_threads(found["threads"])
+    torch.set_float32_matmul_precision("high")  # TF32 where there is such a thing
+    torch.backends.cudnn.allow_tf32 = True
     return Options(name=name, extra={key: found.pop(key) for key in extra}, **found)
 
 
@@ -74,11 +81,30 @@ class Progress:
 
     def note(self, logs: dict[str, float]) -> None:
         for key, value in logs.items():
-            self.averages[key] = 0.98 * self.averages.get(key, value) + 0.02 * value
+            self.averages[key] = 0.9 * self.averages.get(key, value) + 0.1 * value
 
 
-Batch = Callable[[random.Random, int], object]  # made on a thread while the model works
+Batch = Callable[[random.Random, int], object]  # made ahead while the model works; scenes and words, no pixels
 Loss = Callable[[nn.Module, object, torch.Generator], tuple[Tensor, dict[str, float]]]
+
+
+def ahead(make: Callable, jobs: Iterable[tuple], workers: int = 0) -> Iterator:
+    """make(*job) for every job in order, made ahead by a thread or by `workers` processes.
+
+    With processes `make` must be a function of a module, and cheap to send to them.
+    """
+    spawn = multiprocessing.get_context("spawn")  # forking a process that holds a GPU is not allowed
+    with ProcessPoolExecutor(workers, spawn) if workers else ThreadPoolExecutor(1) as pool:
+        jobs, waiting = iter(jobs), deque()
+        try:
+            for job in itertools.islice(jobs, 2 * workers + 1):
+                waiting.append(pool.submit(make, *job))
+            while waiting:
+                done = waiting.popleft().result()
+                waiting.extend(pool.submit(make, *job) for job in itertools.islice(jobs, 1))
+                yield done
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float = 0.05, ema: float = 0.999):
@@ -90,26 +116,26 @@ def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float
     if opt.checkpoint.exists() and not opt.fresh:
         _load(opt.checkpoint, model, averaged, optimizer, progress)
     model.train()
+    batches = ahead(batch, ((_rng(opt, step), opt.batch) for step in itertools.count(progress.step)), opt.workers)
     saved = started = time.time()
     before = progress.seconds
-    with ThreadPoolExecutor(1) as pool:
-        ready = pool.submit(batch, _rng(opt, progress.step), opt.batch)
-        while (share := progress.seconds / (60 * opt.minutes)) < 1:
-            data = ready.result()
-            ready = pool.submit(batch, _rng(opt, progress.step + 1), opt.batch)
-            _set_rate(optimizer, opt.lr, progress.step, share)
-            noise = torch.Generator(opt.device).manual_seed(opt.seed * 1_000_003 + progress.step)
-            value, logs = loss(model, data, noise)
-            _update(model, averaged, optimizer, value, min(ema, (1 + progress.step) / (10 + progress.step)))
-            progress.step += 1
-            progress.images += opt.batch
-            progress.seconds = before + time.time() - started
+    while (share := progress.seconds / (60 * opt.minutes)) < 1:
+        data = next(batches)
+        _set_rate(optimizer, opt.lr, progress.step, share)
+        noise = torch.Generator(opt.device).manual_seed(opt.seed * 1_000_003 + progress.step)
+        value, logs = loss(model, data, noise)
+        _update(model, averaged, optimizer, value, min(ema, (1 + progress.step) / (10 + progress.step)))
+        progress.step += 1
+        progress.images += opt.batch
+        progress.seconds = before + time.time() - started
+        if progress.step % 10 == 0:  # reading a number makes a GPU wait
             progress.note({"loss": float(value.detach())} | {key: float(item) for key, item in logs.items()})
-            if progress.step % 50 == 0:
-                _print(opt, progress)
-            if time.time() - saved > 120:
-                saved = time.time()
-                _save(opt.checkpoint, model, averaged, optimizer, progress)
+        if progress.step % 50 == 0:
+            _print(opt, progress)
+        if time.time() - saved > 120:
+            saved = time.time()
+            _save(opt.checkpoint, model, averaged, optimizer, progress)
+    batches.close()
     _save(opt.checkpoint, model, averaged, optimizer, progress)
     return averaged, progress
 
@@ -136,8 +162,7 @@ def _update(model, averaged, optimizer, value: Tensor, ema: float) -> None:
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     with torch.no_grad():
-        for slow, fast in zip(averaged.parameters(), model.parameters(), strict=True):
-            slow.lerp_(fast, 1 - ema)
+        torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1 - ema)
         for slow, fast in zip(averaged.buffers(), model.buffers(), strict=True):
             slow.copy_(fast)
 

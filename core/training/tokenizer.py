@@ -13,19 +13,19 @@ from PIL import Image
 from torch import Tensor
 
 from core.models.tokenizer import SCALES, Tokenizer, TokenizerConfig
-from core.models.weights import from_images, to_images
+from core.models.weights import to_images
 from core.training.loop import Options, export, options, train
-from core.world.render import render_batch
+from core.world.compose import atlas_on, compose
+from core.world.scene import Scene, sample_scene
 
 
-def batch(rng: random.Random, size: int) -> Tensor:
-    """Random scenes as float [B, 3, 128, 128] in [-1, 1]."""
-    return from_images(render_batch(rng, size)[1])
+def batch(rng: random.Random, size: int) -> list[Scene]:
+    return [sample_scene(rng) for _ in range(size)]
 
 
-def loss(model: Tokenizer, images: Tensor, noise: torch.Generator) -> tuple[Tensor, dict]:
-    """Weighted reconstruction error of images [B, 3, H, H] after a random number of scales, plus bit balance."""
-    images = images.to(next(model.parameters()).device).contiguous(memory_format=torch.channels_last)
+def loss(model: Tokenizer, scenes: list[Scene], noise: torch.Generator) -> tuple[Tensor, dict]:
+    """Weighted reconstruction error of B scenes after a random number of scales, plus bit balance."""
+    images = compose(scenes, atlas_on(noise.device.type))  # [B, 3, H, H], channels last
     latent = model.encode(images)
     _, sums, balance = model.quantise(latent)
     stop = torch.randint(0, 4 * len(SCALES), (len(images),), generator=noise, device=images.device)
@@ -44,8 +44,9 @@ def loss(model: Tokenizer, images: Tensor, noise: torch.Generator) -> tuple[Tens
 @torch.no_grad()
 def measure(model: Tokenizer, count: int = 512) -> tuple[dict, np.ndarray]:
     """PSNR per scale and bit means on fresh scenes; and a sheet: originals, then decodes after every scale."""
-    images = batch(random.Random("tokenizer validation"), count)
-    psnr, means, rows = torch.zeros(len(SCALES)), [[] for _ in SCALES], [to_images(images[:12])]
+    device = next(model.parameters()).device.type
+    images = compose(batch(random.Random("tokenizer validation"), count), atlas_on(device))
+    psnr, means, rows = torch.zeros(len(SCALES), device=device), [[] for _ in SCALES], [to_images(images[:12])]
     for start in range(0, count, 64):
         part = images[start : start + 64]
         bits, sums, _ = model.quantise(model.encode(part))

@@ -190,12 +190,15 @@ def _sample_relations(rng: random.Random, form: str, counts: tuple[int, ...]) ->
 
 
 def sample_look(rng: random.Random, noun: str, background: str) -> tuple[str | None, str | None]:
-    """A colour and a pattern for `noun`; no white things on the white and the grey background."""
+    """A colour and a pattern for `noun`, None for both where it has but one look."""
     if not KIND_BY_NOUN[noun].recolourable:
         return None, None
-    pale = background in ("white", "grey")
-    colour = rng.choice([colour for colour in COLOURS if not (pale and colour == "white")])
-    return colour, rng.choice(PATTERNS[1:]) if rng.random() < PATTERNED else PATTERNS[0]
+    return rng.choice(colours_on(background)), rng.choice(PATTERNS[1:]) if rng.random() < PATTERNED else PATTERNS[0]
+
+
+def colours_on(background: str) -> list[str]:
+    """The colours that can be seen on a background: no white things on white or grey."""
+    return [colour for colour in COLOURS if colour != "white" or background not in ("white", "grey")]
 
 
 def _sample_sizes(rng: random.Random, groups: list[Group]) -> list[Group]:
