@@ -4,8 +4,17 @@ import random
 from dataclasses import replace
 
 import pytest
+import torch
+import torch.nn.functional as F
 
+from core.evaluation.oracle import train
 from core.evaluation.oracle.check import UNCLEAR, Reading, check
+from core.evaluation.oracle.degrade import CLEAN, KINDS, degrade, overlapped, sample, sample_many
+from core.evaluation.oracle.oracle import Oracle, load_reader
+from core.evaluation.oracle.reader import NOUNS, PRINTS, READERS, TINTS, readings
+from core.evaluation.oracle.targets import loss, targets, truth
+from core.models.weights import to_images
+from core.search.errors import WeightsMissing
 from core.world.scene import Group, Scene, Thing, sample_scene
 from tests.test_architecture import FILES, name_of, ours
 
@@ -151,3 +160,101 @@ def test_no_path_leads_from_what_guides_to_the_evaluation(name):
 
 def test_paths_are_followed():
     assert "core.world.scene" in reached("core.evaluation.spritebench.run")
+
+
+# Readers
+
+
+SCENES = [sample_scene(random.Random(f"reader {seed}"), allow_held_out=True) for seed in range(60)]
+
+
+def ideal(scenes, grid):
+    """The answers of a reader that knows everything."""
+    wanted = targets(truth(scenes), grid)
+    maps = {"heat": wanted["heat"][:, None].clamp(1e-5, 1 - 1e-5).logit(), "place": wanted["place"]}
+    for name, count in (("noun", len(NOUNS)), ("colour", len(TINTS)), ("pattern", len(PRINTS))):
+        maps[name] = 20.0 * F.one_hot(wanted[name].clamp(min=0), count).permute(0, 3, 1, 2)
+    return maps | {"background": 20.0 * F.one_hot(wanted["background"], 6)}, wanted
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_the_right_answers_are_read_as_the_scene(name):
+    maps, wanted = ideal(SCENES, READERS[name].grid)
+    for reading, scene in zip(readings(maps), SCENES, strict=True):
+        assert check(reading, scene).strict
+        places = sorted((round(thing.x), round(thing.y), round(thing.size)) for thing in reading.things)
+        assert places == sorted((thing.x, thing.y, thing.size) for thing in scene.things)
+    assert float(loss(maps, wanted)[0]) < 1e-3
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_things_over_each_other_are_still_two(name):
+    rng = random.Random(4)
+    scenes = [overlapped(rng, scene) for scene in SCENES]
+    assert scenes != SCENES
+    for reading, scene in zip(readings(ideal(scenes, READERS[name].grid)[0]), scenes, strict=True):
+        assert len(reading.things) == len(scene.things)
+
+
+def test_doubt_is_told():
+    maps, _ = ideal(SCENES[:1], 32)
+    dim = {**maps, "heat": maps["heat"].clamp(max=-0.5)}
+    assert readings(dim)[0].unclear and not readings(dim)[0].things
+    torn = {**maps, "noun": maps["noun"] * 0}
+    assert readings(torn)[0].unclear
+    scene = next(scene for scene in SCENES if scene.things[0].colour)
+    pale = ideal([scene], 32)[0]
+    [reading] = readings({**pale, "colour": pale["colour"] * 0})
+    assert not reading.unclear and {thing.colour for thing in reading.things} <= {UNCLEAR, None}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_is_small_and_reads_each_image_by_itself(name):
+    torch.manual_seed(0)
+    reader = READERS[name]().eval()
+    assert sum(p.numel() for p in reader.parameters()) < 2.2e6
+    images = torch.rand(3, 3, 128, 128) * 2 - 1
+    with torch.inference_mode():
+        together, alone = reader(images), reader(images[1:2])
+    for question, answers in alone.items():
+        torch.testing.assert_close(together[question][1:2], answers, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_step_of_training_moves_every_weight(name):
+    reader = READERS[name]()
+    value, logs = train.loss(reader, train.batch(random.Random(1), 4, name, coded=False), torch.Generator())
+    value.backward()
+    assert set(logs) == {"heat", "noun", "colour", "pattern", "place", "background"}
+    assert all(p.grad is not None for p in reader.parameters())
+
+
+def test_readers_grow_up_apart():
+    a, b = READERS["a"](), READERS["b"]()
+    assert not {key for key in a.state_dict() if not key.startswith("heads")} & set(b.state_dict())
+    rng_a, rng_b = random.Random(1), random.Random(1)
+    assert sample_many(rng_a, 50, "a") != sample_many(rng_b, 50, "b")
+
+
+def test_degrading_keeps_the_picture_and_clean_is_clean():
+    images = train.images_of(SCENES[:6], [CLEAN] * 6, torch.Generator())
+    rng = random.Random(2)
+    for kind in KINDS:
+        how = [replace(sample(rng, kind), coded=False) for _ in range(6)]
+        worse = degrade(images, how, torch.Generator().manual_seed(1), None)
+        error = float((worse - images).square().mean())
+        assert -1 <= float(worse.min()) <= float(worse.max()) <= 1
+        assert (error == 0) if kind in ("clean", "coded", "flipped") else (0 < error < 0.1)
+
+
+def test_the_oracle_reads_with_both():
+    oracle = Oracle(READERS["a"](), READERS["b"]())
+    images = to_images(train.images_of(SCENES[:3], [CLEAN] * 3, torch.Generator()))
+    found = oracle.read(list(images))
+    assert len(found) == 3 and all(reading.second is not None for reading in found)
+    assert oracle.read([]) == []
+
+
+def test_missing_weights_say_how_to_make_them(tmp_path):
+    with pytest.raises(WeightsMissing, match="oracle.train --reader b"):
+        load_reader("b", tmp_path)

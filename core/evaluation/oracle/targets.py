@@ -12,47 +12,51 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.evaluation.oracle.reader import BACKDROPS, NOUNS, PRINTS, TINTS, USUAL
-from core.world.scene import CANVAS, Scene
+from core.world.scene import CANVAS, Scene, Thing
 
 NONE = -1  # no such answer: not asked
 CORE = 0.4  # a cell answers for a thing where its heat is above this
 SPREAD = 0.14  # standard deviation of a centre's heat, in sides
 
 
-def targets(scenes: Sequence[Scene], grid: int) -> dict[str, Tensor]:
-    """Placed scenes -> heat [B, s, s]; noun, colour and pattern [B, s, s] or NONE; place [B, 3, s, s]; background [B].
+def truth(scenes: Sequence[Scene]) -> dict[str, Tensor]:
+    """Placed scenes -> boxes [B, T, 3]: x, y and side in px; looks [B, T, 3]: noun, colour, pattern, or NONE."""
+    most = max(1, *(len(scene.things) for scene in scenes))
+    boxes = [[(t.x, t.y, t.size) for t in scene.things] for scene in scenes]
+    looks = [[_look(thing) for thing in scene.things] for scene in scenes]
+    away, nothing = (-1e4, -1e4, 1.0), (NONE, NONE, NONE)
+    return {
+        "boxes": torch.tensor([[*row, *[away] * (most - len(row))] for row in boxes]),
+        "looks": torch.tensor([[*row, *[nothing] * (most - len(row))] for row in looks]),
+        "background": torch.tensor([BACKDROPS.index(scene.background) for scene in scenes]),
+    }
+
+
+def _look(thing: Thing) -> tuple[int, int, int]:
+    said = ((thing.noun, NOUNS), (thing.colour, TINTS), (thing.pattern, PRINTS))
+    return tuple(NONE if name is None else names.index(name) for name, names in said)
+
+
+def targets(known: dict[str, Tensor], grid: int) -> dict[str, Tensor]:
+    """What `truth` says -> heat [B, s, s]; noun, colour, pattern [B, s, s] or NONE; place [B, 3, s, s]; background [B].
 
     place: x and y of the centre from the middle of the cell, in cells, and log2 of the side over USUAL.
     """
-    most = max(1, *(len(scene.things) for scene in scenes))
-    boxes = torch.full((len(scenes), most, 3), -1e4)  # x, y, side: far away
-    boxes[..., 2] = 1.0
-    looks = torch.full((len(scenes), most, 3), NONE)
-    for b, scene in enumerate(scenes):
-        for t, thing in enumerate(scene.things):
-            boxes[b, t] = torch.tensor([thing.x, thing.y, thing.size])
-            looks[b, t, 0] = NOUNS.index(thing.noun)
-            looks[b, t, 1] = TINTS.index(thing.colour) if thing.colour else NONE
-            looks[b, t, 2] = PRINTS.index(thing.pattern) if thing.pattern else NONE
-    backgrounds = torch.tensor([BACKDROPS.index(scene.background) for scene in scenes])
-    return _on_grid(boxes, looks, grid) | {"background": backgrounds}
-
-
-def _on_grid(boxes: Tensor, looks: Tensor, grid: int) -> dict[str, Tensor]:
-    cell = CANVAS / grid
-    middles = (torch.arange(grid) + 0.5) * cell
+    boxes, looks, cell = known["boxes"], known["looks"], CANVAS / grid
+    middles = (torch.arange(grid, device=boxes.device) + 0.5) * cell
     x, y, side = (boxes[:, :, i, None, None] for i in range(3))  # [B, T, 1, 1]
     dx, dy = x - middles[None, None, None, :], y - middles[None, None, :, None]
     heat, owner = torch.exp(-(dx**2 + dy**2) / (2 * (SPREAD * side) ** 2)).max(1)  # [B, s, s]
     heat = torch.where(_nearest(dx, dy, cell).any(1), heat.clamp(min=0.9), heat)
-    batch = torch.arange(len(boxes))[:, None, None]
-    own, look = boxes[batch, owner], looks[batch, owner].clone()  # [B, s, s, 3]
-    look[heat < CORE] = NONE
+    batch = torch.arange(len(boxes), device=boxes.device)[:, None, None]
+    own, look = boxes[batch, owner], looks[batch, owner]  # [B, s, s, 3]
+    look = torch.where(heat[..., None] < CORE, NONE, look)
     place = torch.stack([
         (own[..., 0] - middles[None, None, :]) / cell, (own[..., 1] - middles[None, :, None]) / cell,
         (own[..., 2] / USUAL).log2(),
     ], 1)  # fmt: skip
-    return {"heat": heat, "noun": look[..., 0], "colour": look[..., 1], "pattern": look[..., 2], "place": place}
+    answers = dict(zip(("noun", "colour", "pattern"), look.unbind(-1), strict=True))
+    return {"heat": heat, "place": place, "background": known["background"]} | answers
 
 
 def _nearest(dx: Tensor, dy: Tensor, cell: float) -> Tensor:
@@ -68,7 +72,7 @@ def loss(maps: dict[str, Tensor], wanted: dict[str, Tensor]) -> tuple[Tensor, di
     cells = core.sum().clamp(min=1)
     parts = {"heat": 4 * (away**2 * F.binary_cross_entropy_with_logits(logits, heat, reduction="none")).sum() / cells}
     for name in ("noun", "colour", "pattern"):
-        entropy = F.cross_entropy(maps[name], wanted[name].long(), ignore_index=NONE, reduction="sum")
+        entropy = F.cross_entropy(maps[name], wanted[name], ignore_index=NONE, reduction="sum")
         parts[name] = entropy / (wanted[name] != NONE).sum().clamp(min=1)
     off = (maps["place"] - wanted["place"]).abs() * core[:, None]
     parts["place"] = off[:, :2].sum() / cells + 4 * off[:, 2].sum() / cells

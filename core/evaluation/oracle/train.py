@@ -9,7 +9,7 @@ python -m core.evaluation.oracle.accept measures both together.
 import json
 import random
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from core.evaluation.oracle.degrade import CLEAN, Degradation, degrade, load_tok
 from core.evaluation.oracle.oracle import FOLDER
 from core.evaluation.oracle.reader import READERS, readings
 from core.evaluation.oracle.targets import loss as answer_loss
-from core.evaluation.oracle.targets import targets
+from core.evaluation.oracle.targets import targets, truth
 from core.models.weights import save_weights
 from core.training.loop import Options, Progress, card, hardware, options, train
 from core.world.compose import atlas_on, compose
@@ -45,14 +45,10 @@ def motley(rng: random.Random, scene: Scene) -> Scene:
     return replace(scene, things=tuple(things))
 
 
-def batches(reader: str, coded: bool = True):
-    """What the loop asks for: scenes, what happens to their images, and the answers; made on a thread."""
-
-    def batch(rng: random.Random, size: int) -> Batch:
-        scenes = [sample(rng) for _ in range(size)]
-        return scenes, sample_many(rng, size, reader, coded), targets(scenes, READERS[reader].grid)
-
-    return batch
+def batch(rng: random.Random, size: int, reader: str, coded: bool = True) -> Batch:
+    """Scenes, what happens to their images, and the truth about them."""
+    scenes = [sample(rng) for _ in range(size)]
+    return scenes, sample_many(rng, size, reader, coded), truth(scenes)
 
 
 @lru_cache(maxsize=2)
@@ -68,9 +64,9 @@ def images_of(scenes: list[Scene], how: list[Degradation], noise: torch.Generato
 
 
 def loss(model: nn.Module, data: Batch, noise: torch.Generator) -> tuple[Tensor, dict]:
-    scenes, how, wanted = data
-    wanted = {name: part.to(noise.device) for name, part in wanted.items()}
-    return answer_loss(model(images_of(scenes, how, noise)), wanted)
+    scenes, how, known = data
+    known = {name: part.to(noise.device) for name, part in known.items()}
+    return answer_loss(model(images_of(scenes, how, noise)), targets(known, model.grid))
 
 
 @torch.inference_mode()
@@ -115,7 +111,8 @@ def main() -> None:
     out = FOLDER if opt.out == Path("assets/weights") else opt.out
     opt = replace(opt, name=f"reader_{reader}", out=out)
     torch.manual_seed(1000 * opt.seed + ord(reader))
-    averaged, progress = train(READERS[reader](), batches(reader, bool(opt.extra["coded"])), loss, opt)
+    data = partial(batch, reader=reader, coded=bool(opt.extra["coded"]))
+    averaged, progress = train(READERS[reader]().to(memory_format=torch.channels_last), data, loss, opt)
     export(averaged.eval(), opt, progress)
 
 
