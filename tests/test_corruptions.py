@@ -4,18 +4,20 @@ import random
 
 import pytest
 
-from core.world.captions import describe, full_prompt
+from core.world.captions import FAMILY, describe, full_prompt
 from core.world.corruptions import CORRUPTIONS, corrupt, read, wrong_atoms
-from core.world.scene import MAX_THINGS, Group, Scene, place, sample_scene
+from core.world.holdouts import held_out
+from core.world.scene import MAX_THINGS, Group, Scene, apart, groups_hold, of_group, place, sample_scene, size_word
 
-SCENES = [sample_scene(random.Random(seed)) for seed in range(60)]
+SCENES = [sample_scene(random.Random(seed)) for seed in range(120)]
 
 
 def test_a_scene_entails_every_caption_of_it():
-    """Partial captions, digits, 'some', both orders of a relation: none contradicts its own scene."""
+    """Partial captions, digits, the held-out family, 'some', both orders: none contradicts its own scene."""
     rng = random.Random(0)
     for scene in SCENES:
-        assert all(wrong_atoms(read(describe(scene, rng)), scene) == 0 for _ in range(6))
+        captions = [describe(scene, rng) for _ in range(6)] + [describe(scene, rng, template=FAMILY)]
+        assert [wrong_atoms(read(caption), scene) for caption in captions] == [0] * 7
 
 
 @pytest.mark.parametrize("name", [name for name in CORRUPTIONS if name != "background"])
@@ -29,17 +31,20 @@ def test_every_corruption_breaks_the_complete_prompt(name):
 
 def test_a_background_matters_only_to_a_prompt_that_names_it():
     rng = random.Random(2)
-    scene = place(rng, Scene((Group("cat"),), None, "blue"))
+    scene = place(rng, Scene((Group("cat"),), (), "blue"))
     other = CORRUPTIONS["background"](rng, scene)
     assert wrong_atoms(read("a cat"), other) == 0
     assert wrong_atoms(read("a cat on a blue background"), other) == 1
 
 
 def test_corrupted_scenes_are_scenes_of_the_world():
-    """As many things as the groups say, room for all, every noun in one group, all inside the canvas."""
+    """As many things as the groups say, room for all, sizes and relations true, nothing that is held out."""
     rng = random.Random(3)
     for scene in SCENES:
         other = corrupt(rng, scene, 3)
+        assert held_out(other) is None and apart(other.things)
+        assert all(size_word(thing.size, len(other.things)) == thing.size_name for thing in other.things)
+        assert all(groups_hold(name, of_group(other, a), of_group(other, b)) for a, name, b in other.relations)
         assert len(other.things) == sum(group.count for group in other.groups) <= MAX_THINGS
         assert len({group.noun for group in other.groups}) == len(other.groups)
         assert all(thing.size / 2 <= min(thing.x, thing.y) and max(thing.x, thing.y) <= 128 - thing.size / 2
@@ -48,12 +53,16 @@ def test_corrupted_scenes_are_scenes_of_the_world():
 
 def test_wrong_atoms_counts_each_failure_once():
     rng = random.Random(4)
-    scene = place(rng, Scene((Group("car", 1, "red"), Group("cat", 2)), "left", "white"))
+    groups = Group("car", 1, "red", "striped"), Group("cat", 2, size="small")
+    scene = place(rng, Scene(groups, ((0, "left", 1),), "white"))
     count = {
         "a red car to the left of two cats": 0, "a car to the left of some cats": 0,
         "a blue car to the left of two cats": 1, "a red car to the right of two cats": 1,
         "a blue car to the right of three cats": 3,
         "a red car": 1,  # the cats are extra
+        "a striped red car to the left of two small cats": 0,
+        "a plain red car to the left of two big cats": 2,
+        "a red car next to a big dog": 5,  # the dog, its count, its size, the relation; the cats are extra
         "a red car and two cats and a dog": 2,  # the dog and its count
     }  # fmt: skip
     assert {prompt: wrong_atoms(read(prompt), scene) for prompt in count} == count

@@ -2,19 +2,20 @@
 
 import random
 
-import numpy as np
 import pytest
 import torch
 
 from core.models.reward import Reward, RewardConfig
 from core.models.text import tokenise
 from core.models.tokenizer import Tokenizer
-from core.training.cells import cells
+from core.training.cells import MARKS, NOUNS, SPANS, TINTS, cells
 from core.training.damage import CLEAN, FULL, Damage, apply, sample_damage, worse
+from core.training.groups import make_groups
 from core.training.image_reward import all_scores, rank_loss
 from core.training.verifier_checks import share, spearman
+from core.world.holdouts import held_out
 from core.world.rubric import WEIGHTS, crispness
-from core.world.scene import sample_scene
+from core.world.scene import Group, Scene, place, sample_scene
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +58,8 @@ def test_cells_hold_one_centre_for_each_thing():
     for seed in range(30):
         scene = sample_scene(random.Random(seed))
         grid = cells(scene)
-        assert grid[:, 2].sum() == len(scene.things)
-        assert (grid[grid[:, 2] == 1, 0] > 0).all()  # a centre lies on its thing
+        assert grid[:, 4].sum() == len(scene.things)
+        assert (grid[grid[:, 4] == 1, 0] > 0).all()  # a centre lies on its thing
 
 
 def test_clean_images_are_left_alone_and_damage_grows():
@@ -75,10 +76,21 @@ def test_clean_images_are_left_alone_and_damage_grows():
         assert after != damage and after.scales <= damage.scales
 
 
+def test_every_cell_says_how_its_thing_looks():
+    scene = place(random.Random(0), Scene((Group("hat", 1, "red", "striped", "big"), Group("cat")), (), "white"))
+    answers = cells(scene)[:, :4]
+    hat = [NOUNS["hat"], TINTS["red"], MARKS["striped"], SPANS["big"]]
+    assert {tuple(row) for row in answers.tolist()} == {(0, 0, 0, 0), tuple(hat), (NOUNS["cat"], 0, 0, 0)}
+
+
+def test_no_training_group_shows_or_asks_for_what_is_held_out():
+    groups = make_groups(random.Random(0), 30)
+    assert all(held_out(scene) is None for scene in groups.scenes)
+    assert groups.wrong.shape == (30, 4, 5) and (groups.wrong.diagonal(dim1=1, dim2=2) == 0).all()
+
+
 def test_crispness_falls_with_noise():
-    clean = np.full((128, 128, 3), 128, np.uint8)
-    noise = np.random.default_rng(0).normal(size=clean.shape)
-    values = [crispness((clean + strength * noise).clip(0, 255).astype(np.uint8), clean) for strength in (0, 12, 25)]
+    values = [crispness((strength / 255) ** 2) for strength in (0, 12, 25)]
     assert values[0] == 1 and values == sorted(values, reverse=True) and len(set(values)) == 3
     assert sum(WEIGHTS.values()) == pytest.approx(1)
 

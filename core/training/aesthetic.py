@@ -22,6 +22,7 @@ from core.training.damage import CLEAN, FULL, Damage, apply, sample_damage
 from core.training.loop import Options, export, options, train
 from core.training.verifier_checks import draw, make_pairs, spearman, strip
 from core.verifiers.clip_score import load_clip
+from core.world.compose import atlas_on, compose
 from core.world.rubric import WEIGHTS, aesthetic, crispness
 from core.world.scene import Scene, sample_scene
 
@@ -29,26 +30,27 @@ from core.world.scene import Scene, sample_scene
 @dataclass(frozen=True)
 class Batch:
     scenes: list[Scene]
-    images: Tensor  # [B, 3, 128, 128] in [-1, 1], undamaged
     damages: list[Damage]
 
 
 def batch(rng: random.Random, size: int) -> Batch:
     scenes = [sample_scene(rng) for _ in range(size)]
     scenes = [replace(scene, things=()) if rng.random() < 0.03 else scene for scene in scenes]  # some are empty
-    return Batch(scenes, draw(scenes), [sample_damage(rng) for _ in scenes])
+    return Batch(scenes, [sample_damage(rng) for _ in scenes])
 
 
-def rubric(data: Batch, images: Tensor) -> Tensor:
-    """Scores [B] of damaged images [B, 3, 128, 128]."""
-    pairs = zip(data.scenes, to_images(images), to_images(data.images), strict=True)
-    return torch.tensor([aesthetic(scene, crispness(image, clean)) for scene, image, clean in pairs])
+def rubric(data: Batch, images: Tensor, clean: Tensor) -> Tensor:
+    """Scores [B] of damaged images [B, 3, 128, 128] whose clean drawings are known."""
+    errors = ((images - clean) / 2).square().mean((1, 2, 3)).tolist()
+    scores = [aesthetic(scene, crispness(error)) for scene, error in zip(data.scenes, errors, strict=True)]
+    return torch.tensor(scores, device=images.device)
 
 
 def make_loss(visual: nn.Module, tokenizer: Tokenizer):
     def loss(model: Aesthetic, data: Batch, noise: torch.Generator) -> tuple[Tensor, dict]:
-        images = apply(tokenizer, data.images, data.damages, noise)
-        error = model(features(visual, images)) - rubric(data, images)
+        clean = compose(data.scenes, atlas_on(noise.device.type))
+        images = apply(tokenizer, clean, data.damages, noise)
+        error = model(features(visual, images)) - rubric(data, images, clean)
         return F.smooth_l1_loss(error, torch.zeros_like(error)), {"absolute error": error.detach().abs().mean()}
 
     return loss
@@ -62,9 +64,10 @@ def check(model: Aesthetic, visual: nn.Module, tokenizer: Tokenizer, count: int 
         said, true = [], []
         for _ in range(count // 64):
             data = batch(rng, 64)
-            images = apply(tokenizer, data.images, [damage] * 64 if damage else data.damages, noise)
+            clean = draw(data.scenes)
+            images = apply(tokenizer, clean, [damage] * 64 if damage else data.damages, noise)
             said.append(model(features(visual, images)))
-            true.append(rubric(data, images))
+            true.append(rubric(data, images, clean))
         said, true = torch.cat(said), torch.cat(true)
         said, true = said[true > 1], true[true > 1]  # empty pictures are too easy
         r = torch.stack([said, true]).corrcoef()[0, 1]
@@ -92,15 +95,16 @@ def interval(r: Tensor, count: int) -> str:
 def sheet(model: Aesthetic, visual: nn.Module, tokenizer: Tokenizer) -> np.ndarray:
     """Fresh scenes sorted by score, with the rubric beside it, then one of them ever more damaged."""
     data, noise = batch(random.Random("aesthetic sheet"), 24), torch.Generator().manual_seed(1)
-    images = apply(tokenizer, data.images, data.damages, noise)
-    said, true = model(features(visual, images)), rubric(data, images)
+    clean = draw(data.scenes)
+    images = apply(tokenizer, clean, data.damages, noise)
+    said, true = model(features(visual, images)), rubric(data, images, clean)
     order = said.argsort(descending=True)
     rows = []
     for part in order.split(8):
         labels = [f"{said[i]:.1f} rubric {true[i]:.1f}" for i in part]
         rows.append(strip(to_images(images[part]), labels, "sorted by score"))
     damages = [CLEAN, FULL, *(Damage(scales=k) for k in (5, 4, 3, 2)), Damage(blur=3), Damage(grain=0.15)]
-    first = next(image for image, scene in zip(data.images, data.scenes, strict=True) if scene.things)
+    first = next(image for image, scene in zip(clean, data.scenes, strict=True) if scene.things)
     same = apply(tokenizer, first.expand(8, -1, -1, -1), damages, noise)
     labels = [f"{float(v):.1f}" for v in model(features(visual, same))]
     return np.concatenate([*rows, strip(to_images(same), labels, "clean, scales 6 to 2, blur, noise")])
@@ -108,10 +112,11 @@ def sheet(model: Aesthetic, visual: nn.Module, tokenizer: Tokenizer) -> np.ndarr
 
 def main() -> None:
     opt: Options = options("aesthetic", __doc__, minutes=4, batch=64, lr=2e-3)
-    visual, tokenizer = load_clip().visual, load_tokenizer()
+    visual, tokenizer = load_clip().visual.to(opt.device), load_tokenizer().to(opt.device)
     torch.manual_seed(opt.seed)
-    width = features(visual, torch.zeros(1, 3, 128, 128)).shape[1]
+    width = features(visual, torch.zeros(1, 3, 128, 128, device=opt.device)).shape[1]
     model, progress = train(Aesthetic(width), batch, make_loss(visual, tokenizer), opt, ema=0.99)
+    model, visual, tokenizer = model.cpu(), visual.cpu(), tokenizer.cpu()
     metrics = {"rubric weights": str(WEIGHTS)} | check(model, visual, tokenizer)
     export(model, opt, progress, {"width": width}, metrics, ABOUT)
     Image.fromarray(sheet(model, visual, tokenizer)).save(opt.out / f"{opt.name}.png")

@@ -26,6 +26,7 @@ from core.training.loop import Options, export, options, train
 from core.training.verifier_checks import CHUNK, Score, check_matching, decodes, draw, share, sheet
 from core.verifiers.clip_score import ids
 from core.world.captions import INDEX, MAX_WORDS, VOCABULARY, describe, full_prompt
+from core.world.compose import atlas_on, compose
 from core.world.corruptions import Wish, corrupt, read, wrong_atoms
 from core.world.scene import Scene, sample_scene
 
@@ -43,11 +44,11 @@ PREPROCESS = {"size": 128, "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation":
 
 @dataclass(frozen=True)
 class Batch:
-    images: Tensor  # [B, 3, 128, 128] in [-1, 1], undamaged
+    scenes: list[Scene]
     words: Tensor  # [B, WORDS]
     matches: Tensor  # bool [B, B]: caption of the row, image of the column
     damages: list[Damage]
-    cells: Tensor  # [B, 64, 3]
+    cells: Tensor  # [B, 64, 5]
 
 
 class Student(nn.Module):
@@ -80,7 +81,7 @@ def batch(rng: random.Random, size: int) -> Batch:
         damages += [sample_damage(rng, coded=0.25)] * 2  # the tokenizer costs more than this model
     captions = [describe(scene, rng) for scene in scenes]
     shown = torch.stack([cells(scene) for scene in scenes])
-    return Batch(draw(scenes), ids(captions, WORDS), entailed(captions, scenes), damages, shown)
+    return Batch(scenes, ids(captions, WORDS), entailed(captions, scenes), damages, shown)
 
 
 def contrast(logits: Tensor, matches: Tensor) -> Tensor:
@@ -91,14 +92,15 @@ def contrast(logits: Tensor, matches: Tensor) -> Tensor:
 
 def make_loss(tokenizer: Tokenizer):
     def loss(model: Student, data: Batch, noise: torch.Generator) -> tuple[Tensor, dict]:
-        images = apply(tokenizer, data.images, data.damages, noise)
+        words, matches, shown = (part.to(noise.device) for part in (data.words, data.matches, data.cells))
+        images = apply(tokenizer, compose(data.scenes, atlas_on(noise.device.type)), data.damages, noise)
         seen, named = model.see(images.contiguous(memory_format=torch.channels_last))
-        said = model.clip.encode_text(data.words, normalize=True)
+        said = model.clip.encode_text(words, normalize=True)
         logits = model.clip.logit_scale.clamp(max=4.6).exp() * said @ seen.T
-        value = 0.5 * (contrast(logits, data.matches) + contrast(logits.T, data.matches.T))
-        hits = data.matches.gather(1, logits.argmax(1, keepdim=True)).float().mean()
-        shown = cell_loss(named, data.cells)
-        return value + 0.5 * shown, {"contrast": value.detach(), "retrieval": hits, "cells": shown.detach()}
+        value = 0.5 * (contrast(logits, matches) + contrast(logits.T, matches.T))
+        hits = matches.gather(1, logits.argmax(1, keepdim=True)).float().mean()
+        told = cell_loss(named, shown)
+        return value + 0.5 * told, {"contrast": value.detach(), "retrieval": hits, "cells": told.detach()}
 
     return loss
 
@@ -143,11 +145,11 @@ def save_tokenizer(folder: Path) -> None:
 
 def main() -> None:
     opt: Options = options("clip_score", __doc__, minutes=20, batch=64, lr=1.5e-3)
-    tokenizer = load_tokenizer()
+    tokenizer = load_tokenizer().to(opt.device)
     torch.manual_seed(opt.seed)
     model = Student().to(memory_format=torch.channels_last)
     model, progress = train(model, batch, make_loss(tokenizer), opt, ema=0.998)
-    clip = model.clip.eval()
+    clip, tokenizer = model.clip.eval().cpu(), tokenizer.cpu()
     metrics = retrieval(clip, tokenizer) | check_matching(scorer(clip), tokenizer, count=160)
     export(clip, opt, progress, MODEL, metrics, ABOUT)
     folder = opt.out / opt.name

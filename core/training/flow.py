@@ -6,6 +6,7 @@ The card in assets/weights/flow.md tells time, hardware and what was reached.
 """
 
 import random
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -13,7 +14,6 @@ from torch import Tensor
 from core.generators.emoji_ar import load_tokenizer
 from core.generators.emoji_flow import EmojiFlow, Sampling
 from core.models.flow import Flow, FlowConfig
-from core.models.text import tokenise
 from core.training.latents import Latents
 from core.training.loop import export, options, train
 from core.training.sheets import save_sheet
@@ -36,9 +36,9 @@ def dequantised(tokenizer, latent: Tensor) -> Tensor:
 def make_loss(tokenizer):
     """The loss closes over the frozen tokenizer."""
 
-    def loss(model: Flow, data: tuple[Tensor, list[str]], noise: torch.Generator):
+    def loss(model: Flow, data: tuple[Tensor, Tensor], noise: torch.Generator):
         device = next(model.parameters()).device
-        x0, indices = dequantised(tokenizer, data[0].to(device)) / model.latent_std, tokenise(data[1]).to(device)
+        x0, indices = dequantised(tokenizer, data[0].to(device)) / model.latent_std, data[1].to(device)
         t = shifted(torch.sigmoid(torch.randn(len(x0), generator=noise, device=device)))
         eps = torch.randn(x0.shape, generator=noise, device=device)
         wide = t[:, None, None, None]
@@ -52,8 +52,8 @@ def make_loss(tokenizer):
 @torch.no_grad()
 def validate(model: Flow, tokenizer, seed: int = 99) -> dict:
     """Mean squared error of x0_hat on fresh scenes at five times."""
-    latent, captions = Latents(1024, seed).batch(random.Random("validation"), 512, drop=0)
-    x0, read = dequantised(tokenizer, latent) / model.latent_std, model.read(tokenise(captions))
+    latent, words = Latents(1024, seed).batch(random.Random("validation"), 512, drop=0)
+    x0, read = dequantised(tokenizer, latent) / model.latent_std, model.read(words)
     eps, errors = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0)), {}
     for time in (0.1, 0.3, 0.5, 0.7, 0.9):
         x0_hat = model.predict((1 - time) * x0 + time * eps, torch.full((len(x0),), time), read)
@@ -64,12 +64,13 @@ def validate(model: Flow, tokenizer, seed: int = 99) -> dict:
 def main() -> None:
     opt = options("flow", __doc__, minutes=60, batch=16, lr=1e-3, size="XS", scenes=60_000)
     torch.manual_seed(opt.seed)
-    tokenizer, data = load_tokenizer().to(opt.device), Latents(opt.extra["scenes"])
+    tokenizer = load_tokenizer().to(opt.device)
+    data = Latents(opt.extra["scenes"], device=opt.device, workers=opt.workers)
     config = FlowConfig(size=opt.extra["size"])
     model = Flow(config)
     sample = data.batch(random.Random("scale"), 1024)[0].to(opt.device)
     model.latent_std.fill_(dequantised(tokenizer, sample).std())
-    averaged, progress = train(model, data.batch, make_loss(tokenizer), opt)
+    averaged, progress = train(model, data.batch, make_loss(tokenizer), replace(opt, workers=0))
     averaged, tokenizer = averaged.cpu(), tokenizer.cpu()
     export(averaged, opt, progress, {"size": config.size}, validate(averaged, tokenizer), ABOUT)
     save_sheet(EmojiFlow("emoji-flow", averaged, tokenizer, Sampling()), opt.out / f"{opt.name}.png")

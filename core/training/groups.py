@@ -4,32 +4,33 @@ Every prompt of a group meets every image of the group, so neither prompts nor i
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from core.models.text import tokenise
-from core.models.weights import from_images
 from core.training.cells import cells
 from core.training.damage import Damage, sample_damage, worse
 from core.world.captions import describe
-from core.world.corruptions import CORRUPTIONS, corrupt, read, wrong_atoms
-from core.world.render import render
+from core.world.corruptions import change, corrupt, read, wrong_atoms
 from core.world.scene import Scene, sample_scene
 
 
 @dataclass(frozen=True)
 class Groups:
-    """G groups of M images and as many prompts, flattened group by group where a size says G*M."""
+    """G groups of M scenes and as many prompts, flattened group by group where a size says G*M."""
 
-    images: Tensor  # [G*M, 3, 128, 128] in [-1, 1], undamaged
+    scenes: list[Scene]  # G*M
     words: Tensor  # [G*M, T]
     wrong: Tensor  # [G, M, M + 1] wrong atoms of prompt p on image i; the last is an image of the next group
     level: Tensor  # [G, M] 1 where an image is damaged more than the rest of its group
     damages: list[Damage]  # G*M
-    cells: Tensor  # [G*M, 64, 3], see core.training.cells
+    cells: Tensor  # [G*M, 64, 5], see core.training.cells
+
+    def to(self, device: torch.device) -> "Groups":
+        moved = {key: getattr(self, key).to(device) for key in ("words", "wrong", "level", "cells")}
+        return replace(self, **moved)
 
 
 def make_groups(rng: random.Random, count: int, members: int = 4) -> Groups:
@@ -45,8 +46,7 @@ def make_groups(rng: random.Random, count: int, members: int = 4) -> Groups:
     prompts = [[describe(scene, rng) for scene in group] for group in scenes]
     flat = [scene for group in scenes for scene in group]
     return Groups(
-        from_images(np.stack([render(scene) for scene in flat])),
-        tokenise([prompt for group in prompts for prompt in group]),
+        flat, tokenise([prompt for group in prompts for prompt in group]),
         _wrong(prompts, scenes), level, damages, torch.stack([cells(scene) for scene in flat]),
     )  # fmt: skip
 
@@ -56,7 +56,7 @@ def _members(rng: random.Random, count: int) -> list[Scene]:
     focus = rng.choice(("swap attribute", "swap relation", None))
     while True:
         scene = sample_scene(rng)
-        first = CORRUPTIONS[focus](rng, scene) if focus else corrupt(rng, scene)
+        first = change(focus, rng, scene) if focus else corrupt(rng, scene)
         if first is not None:
             times = (rng.choices((1, 2, 3), (65, 25, 10))[0] for _ in range(count - 2))
             return [scene, first, *(corrupt(rng, scene, number) for number in times)]

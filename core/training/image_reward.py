@@ -22,9 +22,11 @@ from core.training.groups import Groups, make_groups
 from core.training.loop import Options, export, options, train
 from core.training.verifier_checks import Score, calibration, check_matching, scores, sheet
 from core.world.captions import INDEX
-from core.world.vocabulary import COLOURS, KINDS
+from core.world.compose import atlas_on, compose
+from core.world.vocabulary import COLOURS, KINDS, PATTERNS, SIZE_NAMES
 
 MEMBERS = 4
+ANSWERS = ([kind.noun for kind in KINDS], COLOURS, PATTERNS, SIZE_NAMES)  # what an image token may name
 
 
 class Student(nn.Module):
@@ -34,15 +36,16 @@ class Student(nn.Module):
         super().__init__()
         width = config.widths[-1]
         self.reward = Reward(config)
-        self.noun, self.tint = nn.Linear(width, width), nn.Linear(width, width)
-        self.rest = nn.Linear(width, 3)  # no noun, no colour, a centre
+        self.asked = nn.ModuleList(nn.Linear(width, width) for _ in ANSWERS)
+        self.rest = nn.Linear(width, len(ANSWERS) + 1)  # no noun, no colour, no pattern, no size; a centre
 
     def name(self, tokens: Tensor) -> Tensor:
         """Image tokens [B, 64, D] -> the logits that `cell_loss` takes."""
         rest, words = self.rest(tokens), self.reward.words.weight / tokens.shape[-1] ** 0.5
-        nouns = self.noun(tokens) @ words[[INDEX[kind.noun] for kind in KINDS]].T
-        tints = self.tint(tokens) @ words[[INDEX[colour] for colour in COLOURS]].T
-        return torch.cat([rest[..., :1], nouns, rest[..., 1:2], tints, rest[..., 2:]], -1)
+        parts = []
+        for number, (asked, answers) in enumerate(zip(self.asked, ANSWERS, strict=True)):
+            parts += [rest[..., number : number + 1], asked(tokens) @ words[[INDEX[word] for word in answers]].T]
+        return torch.cat([*parts, rest[..., -1:]], -1)
 
 
 def batch(rng: random.Random, size: int) -> Groups:
@@ -77,7 +80,8 @@ def rank_loss(scores: Tensor, wrong: Tensor, level: Tensor) -> tuple[Tensor, Ten
 
 def make_loss(tokenizer: Tokenizer):
     def loss(model: Student, data: Groups, noise: torch.Generator) -> tuple[Tensor, dict]:
-        images = apply(tokenizer, data.images, data.damages, noise)
+        data = data.to(noise.device)
+        images = apply(tokenizer, compose(data.scenes, atlas_on(noise.device.type)), data.damages, noise)
         tokens = model.reward.trunk(images)
         scores = all_scores(model.reward, tokens, data.words, len(data.wrong))
         own, wrong, level = scores[..., :-1], data.wrong[..., :-1], data.level
@@ -109,11 +113,11 @@ def standardise(reward: Reward) -> dict[str, str]:
 
 def main() -> None:
     opt: Options = options("image_reward", __doc__, minutes=30, batch=32, lr=1.2e-3)
-    config, tokenizer = RewardConfig(), load_tokenizer()
+    config, tokenizer = RewardConfig(), load_tokenizer().to(opt.device)
     torch.manual_seed(opt.seed)
     model = Student(config).to(memory_format=torch.channels_last)
     model, progress = train(model, batch, make_loss(tokenizer), opt, ema=0.998)
-    reward = model.reward.eval()
+    reward, tokenizer = model.reward.eval().cpu(), tokenizer.cpu()
     metrics = standardise(reward) | check_matching(scorer(reward), tokenizer)
     export(reward, opt, progress, {"widths": config.widths}, metrics, ABOUT)
     Image.fromarray(sheet(scorer(reward), tokenizer)).save(opt.out / f"{opt.name}.png")

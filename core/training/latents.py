@@ -1,57 +1,69 @@
 """Scenes encoded once by the trained tokenizer, shared by the trainers of both generators.
 
-Sixty thousand latents are 250 MB in memory and save the generators' trainers a third of their time. Captions are
-written anew at every use.
+Sixty thousand latents are 250 MB in memory and save the generators' trainers a third of their time. Every scene comes
+with several captions, written and read beforehand.
 """
 
-import json
 import random
-from dataclasses import asdict
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from core.generators.emoji_ar import load_tokenizer
-from core.models.weights import FOLDER, from_images, sha256
-from core.world.captions import describe
-from core.world.render import render_batch
-from core.world.scene import Group, Scene
+from core.models.weights import FOLDER, sha256
+from core.training.loop import ahead
+from core.world.captions import INDEX, MAX_WORDS, describe, encode
+from core.world.compose import atlas_on, compose
+from core.world.scene import Scene, sample_scene
 from core.world.sprites import cache_folder
 
 CHUNK = 256
+CAPTIONS = 8  # of each scene
 
 
 class Latents:
-    """`count` scenes and their latents [count, 32, 8, 8] (fp16), from the cache or made now."""
+    """`count` scenes: latents [count, 32, 8, 8] (fp16) and words [count, 8, T] (bytes), cached or made now."""
 
-    def __init__(self, count: int, seed: int = 0):
+    def __init__(self, count: int, seed: int = 0, device: str = "cpu", workers: int = 0):
         tag = sha256(FOLDER / "tokenizer.safetensors")[:12]
         stem = cache_folder() / "training" / f"latents-{tag}-{seed}-{count}"
-        if not stem.with_suffix(".npy").exists():
-            self._make(stem, count, seed)
+        if not stem.with_suffix(".words.npy").exists():
+            self._make(stem, count, seed, device, workers)
         self.latents = np.load(stem.with_suffix(".npy"))
-        with open(stem.with_suffix(".jsonl")) as lines:
-            self.scenes = [_scene(json.loads(line)) for line in lines]
+        self.words = np.load(stem.with_suffix(".words.npy"))
 
     @staticmethod
     @torch.no_grad()
-    def _make(stem, count: int, seed: int) -> None:
+    def _make(stem, count: int, seed: int, device: str, workers: int) -> None:
         stem.parent.mkdir(parents=True, exist_ok=True)
-        tokenizer, parts = load_tokenizer(), []
-        with open(stem.with_suffix(".jsonl"), "w") as lines:
-            for start in range(0, count, CHUNK):
-                scenes, images = render_batch(random.Random(f"latents:{seed}:{start}"), min(CHUNK, count - start))
-                parts.append(tokenizer.encode(from_images(images)).half().numpy())
-                lines.writelines(json.dumps(asdict(scene)) + "\n" for scene in scenes)
-        np.save(stem.with_suffix(".npy"), np.concatenate(parts))
+        tokenizer, atlas, latents, words = load_tokenizer().to(device), atlas_on(device), [], []
+        jobs = ((seed, start, min(CHUNK, count - start)) for start in range(0, count, CHUNK))
+        for scenes, read in ahead(captioned_scenes, jobs, workers):
+            latents.append(tokenizer.encode(compose(scenes, atlas)).half().cpu().numpy())
+            words.append(read)
+        np.save(stem.with_suffix(".npy"), np.concatenate(latents))
+        np.save(stem.with_suffix(".words.npy"), np.concatenate(words))
 
-    def batch(self, rng: random.Random, size: int, drop: float = 0.1) -> tuple[Tensor, list[str]]:
-        """Random latents [B, 32, 8, 8] with fresh captions, a share `drop` of them empty (for guidance)."""
-        chosen = [rng.randrange(len(self.scenes)) for _ in range(size)]
-        captions = ["" if rng.random() < drop else describe(self.scenes[i], rng) for i in chosen]
-        return torch.from_numpy(self.latents[chosen]).float(), captions
+    def batch(self, rng: random.Random, size: int, drop: float = 0.1) -> tuple[Tensor, Tensor]:
+        """Random latents [B, 32, 8, 8] and the words of a caption each [B, T], a share `drop` empty (for guidance)."""
+        draw = np.random.default_rng(rng.getrandbits(63))
+        chosen, which = draw.integers(len(self.latents), size=size), draw.integers(CAPTIONS, size=size)
+        words = self.words[chosen, which]
+        words[draw.random(size) < drop] = _padded("")
+        longest = int((words > 0).sum(1).max())
+        return torch.from_numpy(self.latents[chosen]).float(), torch.from_numpy(words[:, :longest].astype(np.int64))
 
 
-def _scene(row: dict) -> Scene:
-    return Scene(tuple(Group(**group) for group in row["groups"]), row["relation"], row["background"])
+def captioned_scenes(seed: int, start: int, count: int) -> tuple[list[Scene], np.ndarray]:
+    """Fresh scenes and the words of CAPTIONS captions for each, bytes [count, CAPTIONS, T]."""
+    rng = random.Random(f"latents:{seed}:{start}")
+    scenes = [sample_scene(rng) for _ in range(count)]
+    return scenes, np.stack([np.stack([_padded(describe(s, rng)) for _ in range(CAPTIONS)]) for s in scenes])
+
+
+def _padded(prompt: str) -> np.ndarray:
+    row = np.full(MAX_WORDS + 1, INDEX["<pad>"], np.uint8)
+    found = encode(prompt)
+    row[: len(found)] = found
+    return row

@@ -6,6 +6,7 @@ The card in assets/weights/next_scale.md tells time, hardware and what was reach
 """
 
 import random
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,6 @@ from torch import Tensor
 
 from core.generators.emoji_ar import EmojiAr, load_tokenizer
 from core.models.next_scale import SCALES, NextScale, NextScaleConfig, corrupted_history
-from core.models.text import tokenise
 from core.training.latents import Latents
 from core.training.loop import export, options, train
 from core.training.sheets import save_sheet
@@ -26,9 +26,9 @@ WEIGHT /= WEIGHT.sum()
 def make_loss(tokenizer):
     """The loss closes over the frozen tokenizer."""
 
-    def loss(model: NextScale, data: tuple[Tensor, list[str]], noise: torch.Generator):
+    def loss(model: NextScale, data: tuple[Tensor, Tensor], noise: torch.Generator):
         device = next(model.parameters()).device
-        latent, indices = data[0].to(device), tokenise(data[1]).to(device)
+        latent, indices = (part.to(device) for part in data)
         rate = MAX_FLIPS * torch.rand(len(latent), 1, 1, 1, generator=noise, device=device)
         grids, targets = corrupted_history(tokenizer, latent, rate, noise)
         target = torch.cat([bits.flatten(2).transpose(1, 2) for bits in targets], 1).float()  # [B, L, d]
@@ -46,7 +46,7 @@ def validate(model: NextScale, tokenizer, seed: int = 99) -> dict:
     """Bits per bit on fresh scenes with a clean history, per scale."""
     data = Latents(1024, seed).batch(random.Random("validation"), 512, drop=0)
     grids, targets = corrupted_history(tokenizer, data[0], torch.zeros(1, 1, 1, 1), torch.Generator())
-    logits = model(grids, tokenise(data[1])).split([side * side for side in SCALES], 1)
+    logits = model(grids, data[1]).split([side * side for side in SCALES], 1)
     losses = [
         F.binary_cross_entropy_with_logits(part, bits.flatten(2).transpose(1, 2).float())
         for part, bits in zip(logits, targets, strict=True)
@@ -58,9 +58,9 @@ def main() -> None:
     opt = options("next_scale", __doc__, minutes=60, batch=16, lr=1e-3, size="XS", scenes=60_000)
     torch.manual_seed(opt.seed)
     tokenizer = load_tokenizer().to(opt.device)
-    data = Latents(opt.extra["scenes"])
+    data = Latents(opt.extra["scenes"], device=opt.device, workers=opt.workers)
     config = NextScaleConfig(size=opt.extra["size"])
-    averaged, progress = train(NextScale(config), data.batch, make_loss(tokenizer), opt)
+    averaged, progress = train(NextScale(config), data.batch, make_loss(tokenizer), replace(opt, workers=0))
     averaged, tokenizer = averaged.cpu(), tokenizer.cpu()
     export(averaged, opt, progress, {"size": config.size}, validate(averaged, tokenizer), ABOUT)
     save_sheet(EmojiAr(averaged, tokenizer), opt.out / f"{opt.name}.png")

@@ -15,10 +15,10 @@ PROMPTS = (
     "a dog to the left of a pizza",
     "a purple balloon above a yellow book",
     "four yellow stars",
-    "a robot and a house",
-    "a pink heart to the right of a blue shirt",
-    "two red mushrooms below a tree",
-    "a penguin on a yellow background",
+    "a robot next to a rocket",
+    "a black heart to the right of a pink shirt",
+    "three striped hats below a tree",
+    "a small penguin and a big dotted gift",
 )
 
 

@@ -15,14 +15,17 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from core.models.tokenizer import SCALES, Tokenizer
-from core.models.weights import from_images, to_images
+from core.models.weights import to_images
 from core.world.captions import full_prompt
-from core.world.corruptions import CORRUPTIONS, corrupt
-from core.world.render import render
+from core.world.compose import atlas_on, compose
+from core.world.corruptions import change, corrupt
 from core.world.scene import Scene, sample_scene
 
 Score = Callable[[Tensor, list[str]], Tensor]  # images [B, 3, 128, 128] in [-1, 1] and a prompt for each -> [B]
-TESTED = ("replace object", "replace colour", "swap attribute", "swap relation", "count +-1")
+TESTED = (
+    "replace object", "replace colour", "replace pattern", "replace size",
+    "swap attribute", "swap relation", "count +-1",
+)  # fmt: skip
 SHOWN = (3, 4, 5, 6)  # numbers of scales whose decodes are tested; 6 is the finished image
 CHUNK = 64
 
@@ -37,7 +40,7 @@ class Pairs:
 
 
 def draw(scenes: list[Scene]) -> Tensor:
-    return from_images(np.stack([render(scene) for scene in scenes]))
+    return compose(scenes, atlas_on("cpu"))
 
 
 def make_pairs(kind: str, count: int) -> Pairs:
@@ -46,7 +49,7 @@ def make_pairs(kind: str, count: int) -> Pairs:
     found: list[tuple[Scene, Scene]] = []
     while len(found) < count:
         scene = sample_scene(rng)
-        if (other := CORRUPTIONS[kind](rng, scene)) is not None:
+        if (other := change(kind, rng, scene)) is not None:
             found.append((scene, other))
     right, wrong = zip(*found, strict=True)
     return Pairs([full_prompt(scene) for scene in right], draw(right), draw(wrong))
@@ -140,7 +143,7 @@ def sheet(score: Score, tokenizer: Tokenizer, rows: int = 8) -> np.ndarray:
     lines = []
     while len(lines) < rows:
         scene = sample_scene(rng)
-        others = [CORRUPTIONS[name](rng, scene) for name in TESTED]
+        others = [change(name, rng, scene) for name in TESTED]
         kept = [(name, other) for name, other in zip(TESTED, others, strict=True) if other is not None][:4]
         if len(kept) == 4:
             lines.append(_row(score, tokenizer, scene, kept))
