@@ -237,10 +237,11 @@ def try_place(rng: random.Random, scene: Scene, attempts: int = 150) -> Scene | 
     bands = SIZES[len(owners)]
     if any(group.size not in bands for group in scene.groups):
         return None
+    spans, wishes = [bands[scene.groups[owner].size] for owner in owners], _wishes(scene)
     for _ in range(attempts):
-        sides = _sample_sides(rng, [bands[scene.groups[owner].size] for owner in owners])
+        sides = _sample_sides(rng, spans)
         loose = len(sides) < 4 or (len(sides) == 4 and rng.random() < 0.5)
-        spots = _scattered(rng, sides, scene) if loose else _shelved(rng, sides)
+        spots = _scattered(rng, sides, wishes) if loose else _shelved(rng, sides)
         if spots is None:
             continue
         boxes = [Box(*spot) for spot in spots]
@@ -257,23 +258,27 @@ def as_thing(group: Group, x: int, y: int, size: int) -> Thing:
 def _sample_sides(rng: random.Random, bands: list[tuple[int, int]]) -> list[int]:
     """One share of the band for all, and a little difference, so that things of a scene look related."""
     share = rng.random()
-    return [min(high, max(low, round(low + share * (high - low)) + rng.randint(-2, 2))) // 2 * 2 for low, high in bands]
+    wanted = ((low, high, low + share * (high - low) + 5 * rng.random() - 2) for low, high in bands)
+    return [min(high, max(low, int(side))) // 2 * 2 for low, high, side in wanted]
 
 
-def _scattered(rng: random.Random, sides: list[int], scene: Scene) -> list[tuple[int, int, int]] | None:
+Wishes = dict[int, tuple[str, bool]]  # thing number -> the axis on which it should be first (left, top) or not
+
+
+def _scattered(rng: random.Random, sides: list[int], wishes: Wishes) -> list[tuple[int, int, int]] | None:
     """A few things anywhere; a relation's things are drawn towards their sides of the canvas."""
     spots: list[tuple[int, int, int]] = []
-    wishes = _wishes(scene)
+    share = rng.random  # randint takes several times as long
     for number, side in enumerate(sides):
-        low, high = side // 2 + EDGE, CANVAS - side // 2 - EDGE
-        half = (low + high) // 2
+        low = side // 2 + EDGE
+        room = CANVAS - 2 * low + 1
         for _ in range(4):
-            x, y = rng.randint(low, high), rng.randint(low, high)
-            if wishes and number in wishes:
+            x, y = low + int(room * share()), low + int(room * share())
+            if number in wishes:
                 axis, first = wishes[number]
-                near = rng.randint(low, half) if first else rng.randint(half, high)
+                near = low + int(0.5 * room * (share() + (not first)))
                 x, y = (near, y) if axis == "x" else (x, near)
-            if all(2 * max(abs(x - a), abs(y - b)) >= side + s + 2 * GAP for a, b, s in spots):
+            if all(2 * abs(x - a) >= side + s + 2 * GAP or 2 * abs(y - b) >= side + s + 2 * GAP for a, b, s in spots):
                 spots.append((x, y, side))
                 break
         else:
@@ -281,8 +286,8 @@ def _scattered(rng: random.Random, sides: list[int], scene: Scene) -> list[tuple
     return spots
 
 
-def _wishes(scene: Scene) -> dict[int, tuple[str, bool]]:
-    """Thing number -> the axis on which it should be first (left, top) or not."""
+def _wishes(scene: Scene) -> Wishes:
+    """Where a single relation wants its things."""
     if len(scene.relations) != 1 or scene.relations[0][1] == "next":
         return {}
     a, relation, b = scene.relations[0]
@@ -319,7 +324,7 @@ def _shelved(rng: random.Random, sides: list[int]) -> list[tuple[int, int, int]]
 def _spread(rng: random.Random, lengths: list[int]) -> list[int]:
     """Starts of intervals of these lengths along the canvas, apart, the free px shared out at random."""
     free = CANVAS - 2 * EDGE - GAP * (len(lengths) - 1) - sum(lengths)
-    cuts = sorted(rng.randint(0, free) for _ in lengths)
+    cuts = sorted(int((free + 1) * rng.random()) for _ in lengths)
     starts, used = [], EDGE
     for cut, length in zip(cuts, lengths, strict=True):
         starts.append(used + cut)
