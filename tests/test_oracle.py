@@ -3,16 +3,18 @@
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from core.evaluation.oracle import train
+from core.evaluation.oracle import by_eye, train
 from core.evaluation.oracle.check import UNCLEAR, Reading, check
 from core.evaluation.oracle.degrade import CLEAN, KINDS, degrade, overlapped, sample, sample_many
 from core.evaluation.oracle.oracle import Oracle, load_reader
 from core.evaluation.oracle.reader import NOUNS, PRINTS, READERS, TINTS, readings
 from core.evaluation.oracle.targets import loss, targets, truth
+from core.evaluation.spritebench.rows import Row
 from core.models.weights import to_images
 from core.search.errors import WeightsMissing
 from core.world.scene import Group, Scene, Thing, sample_scene
@@ -185,6 +187,7 @@ def test_the_right_answers_are_read_as_the_scene(name):
         places = sorted((round(thing.x), round(thing.y), round(thing.size)) for thing in reading.things)
         assert places == sorted((thing.x, thing.y, thing.size) for thing in scene.things)
     assert float(loss(maps, wanted)[0]) < 1e-3
+    assert float(wanted["weight"].sum()) == pytest.approx(sum(len(scene.things) for scene in SCENES)), "one a thing"
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -258,3 +261,36 @@ def test_the_oracle_reads_with_both():
 def test_missing_weights_say_how_to_make_them(tmp_path):
     with pytest.raises(WeightsMissing, match="oracle.train --reader b"):
         load_reader("b", tmp_path)
+
+
+# Against people's eyes
+
+
+def test_agreement_on_a_balanced_sample_tells_about_all():
+    """Of 1,000 images 300 pass, of which 10% should not; of the 700 others 5% should: se = 270/305, sp = 665/695."""
+    strict = [True] * 50 + [False] * 40
+    labels = [True] * 45 + [False] * 5 + [True] * 2 + [False] * 38
+    found = by_eye.score(labels, strict, 0.3)
+    assert found["agreement"]["mean"] == pytest.approx(83 / 90, abs=1e-4)
+    assert found["sensitivity"] == pytest.approx(270 / 305, abs=1e-4)
+    assert found["specificity"] == pytest.approx(665 / 695, abs=1e-4)
+
+
+def test_as_many_passes_as_fails_are_collected_and_shown(monkeypatch):
+    rows = [Row(f"r-{i}", "t", f"prompt {i}", Scene((Group("cat"),))) for i in range(8)]
+    pictures = {row.prompt: np.full((1, 128, 128, 3), 10 * i, np.uint8) for i, row in enumerate(rows)}
+    monkeypatch.setattr(by_eye, "single_samples", lambda generator, prompt, count, seed: pictures[prompt])
+
+    class Toy:
+        def read(self, images):
+            return [seen(replace(CAR, noun="cat")) if image[0, 0, 0] % 20 else seen() for image in images]
+
+    items, rate = by_eye.collect(None, Toy(), rows, 3)
+    assert [item["strict"] for item in items] == [True] * 3 + [False] * 3 and rate == 0.5
+    assert by_eye.sheet(items, 0).size[0] == by_eye.COLUMNS * (by_eye.SIDE + 8)
+
+
+def test_labels_left_open_are_asked_for(tmp_path):
+    (tmp_path / "labels.jsonl").write_text('{"label": true}\n{"label": null}\n')
+    with pytest.raises(SystemExit, match="first 1"):
+        by_eye.read_labels(tmp_path)

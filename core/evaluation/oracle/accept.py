@@ -79,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000, help="scenes of each kind")
     found = accept(load_oracle(), parser.parse_args().count)
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.parent.mkdir(parents=True, exist_ok=True)  # labels by eye were of other weights
     RESULT.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
 

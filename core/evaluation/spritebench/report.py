@@ -43,10 +43,14 @@ def report(results: Results) -> dict[str, Any]:
     }  # fmt: skip
     if ORACLE.exists():
         known = json.loads(ORACLE.read_text())
-        known = known["sensitivity"], known["specificity"]
-        if sum(known) > 1:
-            found["strict_corrected"] = round(corrected_rate(found["strict"]["mean"], *known), 4)
+        known = known.get("by_eye", known)  # generated images if people looked at some, else degraded renders
+        found["strict_corrected"] = _corrected(found["strict"]["mean"], known["sensitivity"], known["specificity"])
     return found
+
+
+def _corrected(seen: float, sensitivity: float, specificity: float) -> float | None:
+    told = sensitivity + specificity > 1
+    return round(corrected_rate(seen, sensitivity, specificity), 4) if told else None
 
 
 def by_tag(results: Results, metric: str) -> dict[str, np.ndarray]:
@@ -117,7 +121,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     cost, chosen = found["cost"], found["selection"]
     told = [f"{found['prompts']} prompts x {found['seeds']} seeds, {found['failed']} failed and counted as wrong"]
     told += [f"{metric:<13} {in_words(found[metric])}" for metric in METRICS]
-    if "strict_corrected" in found:
+    if found.get("strict_corrected") is not None:
         told.append(f"{'strict':<13} {found['strict_corrected']:.3f} corrected for the oracle's errors")
     told += [f"  {tag:<14} strict {in_words(rates['strict'])}  lenient {in_words(rates['lenient'])}"
              for tag, rates in found["tags"].items()]  # fmt: skip
