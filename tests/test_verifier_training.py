@@ -1,5 +1,6 @@
 """Laws of what verifiers are trained with: groups, ranking, damage, rubric. Random networks, no artwork."""
 
+import itertools
 import random
 
 import pytest
@@ -12,6 +13,7 @@ from core.training.cells import MARKS, NOUNS, SPANS, TINTS, cells
 from core.training.damage import CLEAN, FULL, Damage, apply, sample_damage, worse
 from core.training.groups import make_groups
 from core.training.image_reward import all_scores, rank_loss
+from core.training.loop import ahead
 from core.training.verifier_checks import share, spearman
 from core.world.holdouts import held_out
 from core.world.rubric import WEIGHTS, crispness
@@ -60,6 +62,17 @@ def test_cells_hold_one_centre_for_each_thing():
         grid = cells(scene)
         assert grid[:, 4].sum() == len(scene.things)
         assert (grid[grid[:, 4] == 1, 0] > 0).all()  # a centre lies on its thing
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_data_made_ahead_comes_in_order_and_ends(workers):
+    assert list(ahead(divmod, [(number, 3) for number in range(20)], workers)) == [divmod(n, 3) for n in range(20)]
+
+
+def test_data_made_ahead_may_be_left():
+    made = ahead(divmod, ((number, 3) for number in itertools.count()))
+    assert next(made) == (0, 0)
+    made.close()
 
 
 def test_clean_images_are_left_alone_and_damage_grows():

@@ -197,8 +197,8 @@ def sample_look(rng: random.Random, noun: str, background: str) -> tuple[str | N
 
 
 def colours_on(background: str) -> list[str]:
-    """The colours that can be seen on a background: no white things on white or grey."""
-    return [colour for colour in COLOURS if colour != "white" or background not in ("white", "grey")]
+    """The colours that can be seen on a background: no white things on white."""
+    return [colour for colour in COLOURS if (colour, background) != ("white", "white")]
 
 
 def _sample_sizes(rng: random.Random, groups: list[Group]) -> list[Group]:

@@ -153,7 +153,7 @@ def mark_paint(colour: str) -> Paint:
     hue, least, most, level = COLOURS[colour]
     if colour in ("yellow", "pink", "white"):
         return {"yellow": 0.095}.get(colour, hue), least, most, 0.58 * level
-    return (hue, least, most, 0.66) if colour == "black" else (hue, 0.3, 0.3, 1.0)
+    return (hue, least, most, 0.66) if colour == "black" else (hue, 0.36, 0.36, 1.0)
 
 
 @lru_cache(maxsize=8)
