@@ -113,9 +113,10 @@ def test_a_size_is_never_two_and_small_and_big_are_far_from_usual():
         assert all(size_word(thing.size, len(scene.things)) == thing.size_name for thing in scene.things)
 
 
-def test_a_size_that_has_no_room_is_refused():
-    with pytest.raises(ValueError, match="up to 3"):
-        place(random.Random(0), Scene((Group("cat", 4, size="small"),), (), "white"))
+@pytest.mark.parametrize(("prompt", "reason"), [("four small cats", "up to 3"), ("two big cats", "one fits")])
+def test_a_size_that_has_no_room_is_refused(prompt, reason):
+    with pytest.raises(ValueError, match=reason):
+        place(random.Random(0), replace(parse(prompt), background="white"))
 
 
 # --- what is held out --------------------------------------------------------------------------------------------
@@ -249,6 +250,7 @@ def test_long_prompts_are_cut_and_said_so():
 def test_check_says_what_was_not_trained():
     assert any("up to 6" in note for note in check("four cats and three dogs").notes)
     assert any("up to 3" in note for note in check("four small cats").notes)
+    assert any("one big object" in note for note in check("a big cat and a big dog").notes)
     assert any("one colour only" in note for note in check("a striped banana").notes)
 
 

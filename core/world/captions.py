@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, replace
 
 from core.world.holdouts import FAMILY
-from core.world.scene import MAX_GROUPS, MAX_THINGS, SIZES, Group, Relation, Scene, total
+from core.world.scene import MAX_GROUPS, MAX_THINGS, SIZES, Group, Relation, Scene, big, total
 from core.world.vocabulary import (
     BACKGROUNDS,
     COLOUR_SYNONYMS,
@@ -135,6 +135,8 @@ def _notes(prompt: str, tokens: list) -> list[str]:
         notes.append(f"this world was trained on up to {MAX_THINGS} objects in a picture")
     elif any(group.size not in SIZES[total(scene)] for group in scene.groups):
         notes.append("sizes were trained with up to 3 objects in a picture")
+    if big(scene) > 1:
+        notes.append("this world was trained on one big object in a picture")
     if len(scene.groups) > MAX_GROUPS:
         notes.append(f"this world was trained on up to {MAX_GROUPS} kinds of object in a picture")
     for group in scene.groups:

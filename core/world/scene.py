@@ -70,6 +70,11 @@ def total(scene: Scene) -> int:
     return sum(group.count for group in scene.groups)
 
 
+def big(scene: Scene) -> int:
+    """How many big objects the groups ask for."""
+    return sum(group.count for group in scene.groups if group.size == "big")
+
+
 # --- relations ---------------------------------------------------------------------------------------------------
 
 
@@ -225,6 +230,8 @@ def place(rng: random.Random, scene: Scene) -> Scene:
         raise ValueError(f"a scene of {total(scene)} objects was asked for; 1 to {MAX_THINGS} fit the canvas")
     if missing := {group.size for group in scene.groups} - SIZES[total(scene)].keys():
         raise ValueError(f"{total(scene)} objects leave no room for the size {missing.pop()}; up to 3 objects do")
+    if (many := big(scene)) > 1:
+        raise ValueError(f"{many} big objects were asked for; one fits the canvas")
     for _ in range(20):
         if (placed := try_place(rng, scene)) is not None:
             return placed
