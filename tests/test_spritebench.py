@@ -15,12 +15,13 @@ from core.generators.registry import GENERATORS
 from core.registry import Entry
 from core.search.errors import BadRequest, WeightsMissing
 from core.search.events import RunSpec
+from core.search.strategies.registry import STRATEGIES
 from core.verifiers.registry import VERIFIERS
 from core.world.captions import parse
 from core.world.holdouts import held_out
 from core.world.scene import Group, Scene, Thing, holds, try_place
 from core.world.vocabulary import OPPOSITE
-from tests.toy import Closeness, ToyGenerator
+from tests.toy import Brightness, Closeness, Relay, ToyGenerator
 
 ROWS = {split: read_rows(FOLDER / f"{split}.jsonl") for split in SPLITS}
 EVERY = [row for rows in ROWS.values() for row in rows]
@@ -159,6 +160,23 @@ def test_what_counts_is_the_image_that_the_guide_chose(world):
         best = max(score for score, _ in result["pool"])
         assert result["strict"] in {strict for score, strict in result["pool"] if score == best}
         assert result["scores"]["closeness"] == pytest.approx(best)
+
+
+@pytest.mark.parametrize("judge", [None, "brightness"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_returns_an_image_to_look_at(world, monkeypatch, strategy, judge):
+    monkeypatch.setitem(VERIFIERS, "brightness", Entry("mean pixel", Brightness))
+    if strategy == "ar_then_flow":
+        world.generator = Relay(digits=250)
+    entry = Entry("digits", lambda: world.generator, world.generator.abilities)
+    monkeypatch.setitem(GENERATORS, "toy", entry)
+    params = {"scales": 2} if strategy == "ar_then_flow" else {"start": 3, "jump": 1} if "paths" in strategy else {}
+    looks = ("preview", "rollout") if strategy in ("beam_search", "greedy_tokens") else (None,)
+    for look in looks:
+        given = params | ({"look": look} if look else {})
+        results = world.bench(PROMPTS[:2], replace(SPEC, strategy=strategy, params=given, judge=judge), 1)
+        assert [result["error"] for result in results] == [None, None] and results[0]["pool"]
+        world.part.unlink()
 
 
 def test_a_run_that_was_broken_off_goes_on(world):

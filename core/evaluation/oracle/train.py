@@ -96,7 +96,8 @@ def export(model: nn.Module, opt: Options, progress: Progress) -> None:
         "round trips": coded and load_tokenizer() is not None,
         "seed": opt.seed, "steps": progress.step, "images_seen": progress.images, "batch": opt.batch, "lr": opt.lr,
         "minutes": round(progress.seconds / 60, 1), "hardware": hardware(opt),
-        "command": f"python -m core.evaluation.oracle.train --reader {reader} --minutes {opt.minutes:g}",
+        "command": f"python -m core.evaluation.oracle.train --reader {reader} --minutes {opt.minutes:g} "
+        f"--lr {opt.lr:g} --coded {int(coded)}",
         "training": {key: round(value, 4) for key, value in progress.averages.items()},
         "metrics": measure(model, reader, opt.device, coded),
     }  # fmt: skip

@@ -3,7 +3,7 @@
 Scenes are drawn tag by tag and written out in words by the world's own captions, complete but for the background.
 About an eighth of a tag's prompts is of each kind that no training has seen (core/world/holdouts.py), where the tag
 can show it. Tags take turns in the files, so that the first K prompts are of all tags. Writes dev.jsonl and
-test.jsonl to assets/spritebench; the same version of the world gives the same files.
+test.jsonl to assets/spritebench; the same vocabulary, hold-outs and captions give the same files.
 """
 
 import argparse
@@ -125,7 +125,8 @@ def drawn(rng: random.Random, tag: str) -> tuple[str, Scene, str]:
     while True:
         scene, template = TAGS[tag](rng), rng.choice(TEMPLATES)
         on_something = replace(scene, background=rng.choice(list(BACKGROUNDS)))
-        if template == FAMILY and held_out(scene) or try_place(rng, on_something) is None:
+        drawable = try_place(random.Random(0), on_something, 1000)  # with chance of its own: prompts outlive layouts
+        if template == FAMILY and held_out(scene) or drawable is None:
             continue
         prompt = describe(on_something, rng, complete=1.0, template=template)
         if template == FAMILY and not {"that", "with"} & set(prompt.split()):

@@ -63,8 +63,8 @@ def bench(
     wanted = [_key(job) for job in jobs]
     waiting = [job for job in jobs if _key(job) not in done]
     if waiting:
-        load_oracle()
         prepare(waiting[0][1])
+        load_oracle()
         part.parent.mkdir(parents=True, exist_ok=True)
         with part.open("a") as file:
             for result in _results(waiting, workers):
