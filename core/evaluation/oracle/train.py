@@ -107,7 +107,7 @@ def export(model: nn.Module, opt: Options, progress: Progress) -> None:
 
 
 def main() -> None:
-    opt = options("reader", __doc__, minutes=60, batch=48, lr=1.5e-3, reader="a", coded=1)
+    opt = options("reader", __doc__, minutes=60, batch=48, lr=1e-3, reader="a", coded=1)
     reader = opt.extra["reader"]
     out = FOLDER if opt.out == Path("assets/weights") else opt.out
     opt = replace(opt, name=f"reader_{reader}", out=out)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.evaluation.statistics import (
+    Interval,
     best_of_n,
     cluster_difference,
     cluster_interval,
     corrected_rate,
     in_words,
-    mean_interval,
     pass_at,
     selection_efficiency,
 )
@@ -39,7 +39,7 @@ def report(results: Results) -> dict[str, Any]:
                  for tag in sorted({result["tag"] for result in results})},
         "splits": {split: cluster_interval(by_tag([r for r in results if r["split"] == split], "strict"))
                    for split in sorted({result["split"] for result in results})},
-        "cost": _cost(ran), "selection": _selection(ran), "errors": _errors(results),
+        "cost": _cost(ran), "selection": _selection(results), "errors": _errors(results),
     }  # fmt: skip
     if ORACLE.exists():
         known = json.loads(ORACLE.read_text())
@@ -82,31 +82,36 @@ def _cost(ran: Results) -> dict[str, float]:
     }
 
 
-def _selection(ran: Results) -> dict[str, Any] | None:
+def _selection(results: Results) -> dict[str, Any] | None:
     """What the guide makes of the finished images of each run: the strict rate of one of them by chance, of the one
     returned, and of the best there is; the share of that headroom; best of n for every n that all pools hold.
+
+    Means of the tags' means; a run without images counts as wrong here too.
     """
-    pools = [list(zip(*result["pool"], strict=True)) for result in ran if result["pool"]]
-    if not pools:
+    sizes = [len(result["pool"]) for result in results if result["error"] is None]
+    if not sizes or not min(sizes):
         return None
-    selected = float(np.mean([result["strict"] for result in ran if result["pool"]]))
-    single = float(np.mean([np.mean(outcomes) for _, outcomes in pools]))
-    ceiling = float(np.mean([max(outcomes) for _, outcomes in pools]))
-    smallest = min(len(outcomes) for _, outcomes in pools)
+
+    def rate(of_pool: Callable[[list[float], list[int]], float]) -> Interval:
+        told = [result | {"rate": of_pool(*zip(*result["pool"], strict=True)) if not result["error"] else 0.0}
+                for result in results]  # fmt: skip
+        return cluster_interval(by_tag(told, "rate"))
+
+    single, ceiling = rate(lambda _, outcomes: sum(outcomes) / len(outcomes)), rate(lambda _, outcomes: max(outcomes))
+    selected = cluster_interval(by_tag(results, "strict"))
     curve = {}
-    for n in (n for n in POOLS if n <= smallest):
-        best = mean_interval([best_of_n(scores, outcomes, n) for scores, outcomes in pools])
-        reach = mean_interval([pass_at(outcomes, n) for _, outcomes in pools])
-        curve[n] = {"best_of_n": best, "pass": reach, "efficiency": _rounded(best["mean"], single, reach["mean"])}
+    for n in (n for n in POOLS if n <= min(sizes)):
+        best = rate(lambda scores, outcomes, n=n: best_of_n(scores, outcomes, n))
+        reach = rate(lambda _, outcomes, n=n: pass_at(outcomes, n))
+        curve[n] = {"best_of_n": best, "pass": reach, "efficiency": _efficiency(best, single, reach)}
     return {
-        "single": round(single, 4), "selected": round(selected, 4), "pass": round(ceiling, 4),
-        "efficiency": _rounded(selected, single, ceiling), "pool": round(float(np.mean([len(p[0]) for p in pools])), 1),
-        "curve": curve,
+        "single": single, "selected": selected, "pass": ceiling, "efficiency": _efficiency(selected, single, ceiling),
+        "pool": round(sum(sizes) / len(sizes), 1), "curve": curve,
     }  # fmt: skip
 
 
-def _rounded(selected: float, single: float, ceiling: float) -> float | None:
-    share = selection_efficiency(selected, single, ceiling)
+def _efficiency(selected: Interval, single: Interval, ceiling: Interval) -> float | None:
+    share = selection_efficiency(selected["mean"], single["mean"], ceiling["mean"])
     return None if share is None else round(share, 4)
 
 
@@ -131,6 +136,6 @@ def lines(found: dict[str, Any]) -> list[str]:
                     f"{cost['seconds']:.3g} s")  # fmt: skip
     if chosen:
         share = "no headroom" if chosen["efficiency"] is None else f"{chosen['efficiency']:.0%} of the headroom"
-        told.append(f"selection      single {chosen['single']:.3f}, selected {chosen['selected']:.3f}, "
-                    f"pass {chosen['pass']:.3f}: {share}")  # fmt: skip
+        told.append(f"selection      single {in_words(chosen['single'])}, selected "
+                    f"{in_words(chosen['selected'])}, pass {in_words(chosen['pass'])}: {share}")  # fmt: skip
     return told + [f"error, {times} times: {error}" for error, times in found["errors"].items()]
