@@ -30,16 +30,26 @@ THREADS, MEBI = 2, 2**20
 WORKERS = max(2, min(4, os.cpu_count() or 2))  # processes of one thread each, for the table
 Progress = Callable[[str], None]
 
+def _thread_counts() -> tuple[int, ...]:
+    """1, 2 and, where there are more, all of this process's cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return tuple(sorted({1, THREADS, min(4, cores)}))
+
+
 FULL: dict[str, Callable[[Progress], dict]] = {
     "overhead": lambda progress: timing.overhead(rounds=15),
-    "sharing": lambda progress: timing.sharing(rounds=9) | {"sizes": timing.sharing_by_size(rounds=5)},
+    "sharing": lambda progress: timing.sharing(rounds=9) | {
+        "sizes": timing.sharing_by_size(rounds=5), "by_threads": timing.sharing_by_threads(9, _thread_counts())
+    },
     "growth": lambda progress: timing.growth(rounds=3),
     "memory": lambda progress: memory(),
     "table": lambda progress: table(Plan(), RESULTS / "engine.part.json", WORKERS, progress),
 }
 QUICK: dict[str, Callable[[Progress], dict]] = {
     "overhead": lambda progress: timing.overhead(rounds=3),
-    "sharing": lambda progress: timing.sharing(rounds=1) | {"sizes": timing.sharing_by_size(1, ("XS",))},
+    "sharing": lambda progress: timing.sharing(rounds=1) | {
+        "sizes": timing.sharing_by_size(1, ("XS",)), "by_threads": timing.sharing_by_threads(1, (THREADS,))
+    },
     "growth": lambda progress: timing.growth(rounds=1, sizes=(1, 2, 4)),
     "memory": lambda progress: memory(rounds=1),
     "table": lambda progress: table(Plan(prompts=1, gflop=60.0, guides=("image_reward",)), None, WORKERS, progress),
@@ -161,6 +171,9 @@ def _say_sharing(found: dict[str, Any]) -> list[str]:
         *_grid(("size", "parameters", "times the engine"),
                [(size, f"{row['parameters'] / 1e6:.1f} M", _of(row["times"], 2))
                 for size, row in found["sizes"].items()]),
+        "", "By the number of threads, with the trained generator; one candidate at a time cannot use many:", "",
+        *_grid(("threads", "times the engine"),
+               [(count, _of(row["times"], 2)) for count, row in found["by_threads"].items()]),
     ]  # fmt: skip
 
 

@@ -175,6 +175,18 @@ def sharing_by_size(rounds: int, sizes: tuple[str, ...] = tuple(SIZES_OF_MODELS)
     return {size: _restarted(Bench({"width": 3, "branch": 5}, size=size), rounds) for size in sizes}
 
 
+def sharing_by_threads(rounds: int, counts: tuple[int, ...]) -> dict[str, Any]:
+    """The same by the number of threads: one candidate at a time cannot use many."""
+    import torch
+
+    before, found = torch.get_num_threads(), {}
+    for count in counts:
+        torch.set_num_threads(count)
+        found[str(count)] = _restarted(Bench({"width": 3, "branch": 5}), rounds)
+    torch.set_num_threads(before)
+    return found
+
+
 def _restarted(bench: Bench, rounds: int) -> dict[str, Any]:
     times = []
     for number, prompt in enumerate(dev_prompts(rounds + 1)):
