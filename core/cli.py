@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure the search engine")
     bench.set_defaults(command=_bench)
     bench.add_argument("what", choices=["engine"])
-    bench.add_argument("--quick", action="store_true", help="a minute instead of a quarter of an hour, nothing written")
+    bench.add_argument("--quick", action="store_true", help="two minutes instead of half an hour, nothing written")
     bench.add_argument("--only", metavar="PART", help="one part of it")
     for command in (search, compare, resume, replay, runs, models, bench):
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")

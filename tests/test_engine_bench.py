@@ -122,8 +122,14 @@ def test_the_ledger_accounts_for_the_peak_of_memory():
     assert found["ratio"] < 1.5   # what the allocator keeps weighs more in a small search
 
 
-def test_there_are_five_parts():
-    with pytest.raises(BadRequest, match="no part 'speed'.*overhead, sharing, growth, memory, table"):
+def test_a_cancelled_search_ends_soon():
+    found = engine_timing.cancel(rounds=1)
+    assert found["cancels"] == 3 and found["median"]["mean"] < 0.3
+    assert "Cancelling" in "".join(engine._say_cancel(found))
+
+
+def test_there_are_six_parts():
+    with pytest.raises(BadRequest, match="no part 'speed'.*overhead, cancel, sharing, growth, memory, table"):
         engine.bench(only="speed", quick=True)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event, Timer
 from time import perf_counter
 from typing import Any
 
@@ -137,6 +138,32 @@ def overhead(rounds: int) -> dict[str, Any]:
         "seconds": {name: median(values) for name, values in walls.items()},
         "parts": {kind: median([part[kind] for part in parts]) for kind in KINDS}, "rounds": rounds,
     }  # fmt: skip
+
+
+LARGE = (
+    ("emoji-ar", "beam_search", {"width": 16, "branch": 16, "look": "rollout"}),
+    ("emoji-ar", "beam_search", {"width": 16, "branch": 16, "look": "preview"}),
+    ("emoji-flow", "random_search", {"n": 128}),
+)  # runs of many seconds
+
+
+def cancel(rounds: int) -> dict[str, Any]:
+    """Seconds from a cancel at a random moment of a large search to the end of its log."""
+    rng, late = np.random.default_rng(0), []
+    for round_ in range(rounds):
+        for generator, strategy, params in LARGE:
+            prepared = prepare(RunSpec(dev_prompts(1)[0], generator, strategy, params, GUIDE, OBSERVERS, round_))
+            late.append(_cancelled(prepared, rng.uniform(0.1, 2.5)))
+    return {"median": median(late), "worst": round(max(late), 4), "cancels": len(late)}
+
+
+def _cancelled(prepared: Any, after: float) -> float:
+    stop, asked = Event(), []
+    timer = Timer(after, lambda: (asked.append(perf_counter()), stop.set()))
+    timer.start()
+    *_, end = Search(prepared.generator, prepared.verifiers, prepared.spec, stop.is_set).run()
+    assert end.kind == "cancelled", "the search was over before it was to be cancelled"
+    return perf_counter() - asked[0]
 
 
 def sharing(rounds: int, ways: tuple[str, ...] = tuple(WAYS), width: int = 3, branch: int = 5) -> dict[str, Any]:
