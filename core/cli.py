@@ -94,8 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure the search engine, or what searches find on SpriteBench")
     bench.set_defaults(command=_bench)
     bench.add_argument("what", choices=["engine", "spritebench"])
-    bench.add_argument("--quick", action="store_true", help="engine: a minute instead of a quarter of an hour, nothing "
-                       "written")
+    bench.add_argument("--quick", action="store_true",
+                       help="engine: two minutes instead of half an hour, nothing written")
     bench.add_argument("--only", metavar="PART", help="engine: one part of it")
     _add_spritebench(bench)
     for command in (search, compare, resume, replay, runs, models, bench):

@@ -144,10 +144,11 @@ def _leader(tree: Tree) -> Node | None:
 
 
 def _continued(tree: Tree, node: Node) -> Node:
-    """The last node with the same finished image: a rollout's image is reached again by its own children."""
-    same = [child for child in tree.children(node.id)
-            if child.score == node.score and child.has_final and child.step > node.step]
-    return _continued(tree, same[0]) if same else node
+    """The last node with the same finished image: a rollout's image is reached again along first children."""
+    last, below = node, node
+    while below := next((c for c in tree.children(below.id) if c.index == 0 and c.made == "step"), None):
+        last = below if below.has_final and below.score == node.score else last
+    return last
 
 
 def thumbs(tree: Tree, drawn: Mapping[int, Row], path: Iterable[int]) -> list[int]:

@@ -10,6 +10,7 @@ from core.search.errors import BadRequest
 from core.search.events import Cancelled, Failed, Finished
 from core.search.search import Search
 from core.search.sizing import Speeds, estimate, fit
+from core.search.strategies.registry import STRATEGIES
 from tests.test_search import every_case, searched, spec_of, verifiers
 from tests.toy import ToyGenerator
 
@@ -45,7 +46,19 @@ def test_no_budget_is_ever_exceeded(strategy, params, currency):
         assert getattr(search.tree.spent, currency) <= limit
         assert isinstance(events[-1], Finished) or events[-1].code == "budget_exhausted"
         assert isinstance(events[-1], Finished) == (search.tree.best() is not None)
-    assert events[-1].reason == "done"
+        if STRATEGIES[strategy].adaptive and limit >= getattr(search.insurance, currency) + 1e8:   # to read the prompt
+            assert isinstance(events[-1], Finished), "what it will spend is not known, so it is insured"
+    assert events[-1].reason == "done" or STRATEGIES[strategy].adaptive   # which keeps something back to the end
+
+
+@every_case
+def test_a_run_of_just_its_estimate_is_done(strategy, params):
+    for seed in range(4):
+        models = ToyGenerator(), verifiers()
+        spec = spec_of(strategy, params, seed=seed)
+        search = Search(*models, replace(spec, budget_flops=estimate(spec, *models).flops))
+        *_, end = search.run()
+        assert isinstance(end, Finished) and (end.reason == "done" or STRATEGIES[strategy].adaptive)
 
 
 @pytest.mark.parametrize("currency", CURRENCIES)

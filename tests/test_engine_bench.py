@@ -110,7 +110,8 @@ def test_sharing_on_the_embedded_model_changes_no_bit_and_saves_time():
     assert found["times"]["restarted"]["mean"] > 1.5
     sizes = engine_timing.sharing_by_size(1, ("XS",))
     assert sizes["XS"]["times"]["mean"] > 1.5
-    assert "restarted" not in "".join(engine._say_sharing(found | {"sizes": sizes})), "said in words"
+    whole = found | {"sizes": sizes, "by_threads": {"2": sizes["XS"]}}
+    assert "restarted" not in "".join(engine._say_sharing(whole)), "said in words"
 
 
 @pytest.mark.skipif(not RESET.exists(), reason="Linux only")
@@ -121,8 +122,14 @@ def test_the_ledger_accounts_for_the_peak_of_memory():
     assert found["ratio"] < 1.5   # what the allocator keeps weighs more in a small search
 
 
-def test_there_are_five_parts():
-    with pytest.raises(BadRequest, match="no part 'speed'.*overhead, sharing, growth, memory, table"):
+def test_a_cancelled_search_ends_soon():
+    found = engine_timing.cancel(rounds=1)
+    assert found["cancels"] == 3 and found["median"]["mean"] < 0.3
+    assert "Cancelling" in "".join(engine._say_cancel(found))
+
+
+def test_there_are_six_parts():
+    with pytest.raises(BadRequest, match="no part 'speed'.*overhead, cancel, sharing, growth, memory, table"):
         engine.bench(only="speed", quick=True)
 
 

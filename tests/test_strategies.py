@@ -358,6 +358,14 @@ def test_backtracking_finds_the_optimum_and_stops_there(seed, look):
     assert len(search.tree.below) < 200
 
 
+@pytest.mark.parametrize("visits", range(1, 9))
+def test_the_image_that_backtracking_found_is_a_leaf_of_its_tree(visits):
+    for seed in SEEDS:
+        tree = run("backtracking_search", {"threshold": 99.0, "visits": visits, "branch": 2}, seed=seed)[0].tree
+        leaves = [node for node in tree.nodes.values() if node.step == 4]
+        assert max(node.score for node in leaves) == tree.best_score()
+
+
 @pytest.mark.parametrize("visits", [1, 2, 3])
 def test_backtracking_always_brings_an_image_home(visits):
     search, events = run("backtracking_search", {"look": "preview", "threshold": 99.0, "visits": visits})

@@ -1,10 +1,10 @@
 """What the search engine costs and saves: python -m core.evaluation.engine [--quick] [--only PART]
 
-Five parts on two threads: overhead (wall time over time in models), sharing (against a search that restarts every
-candidate), growth (seconds and FLOPs over width x branch), memory (peak against what the engine accounts for) and table
-(every strategy under every guide). Takes a quarter of an hour on two cores and writes assets/results/engine.json, .md
-and .svg; a part that is made alone replaces its own figures there. With --quick a minute, on less of everything, and
-nothing is written. Timings are worth what the machine's quiet is worth: keep it idle.
+Six parts on two threads: overhead (wall time over time in models), cancel (how soon it takes effect), sharing (against
+a search that restarts every candidate), growth (seconds and FLOPs over width x branch), memory (peak against what the
+engine accounts for) and table (every strategy under every guide). Takes half an hour on two cores and writes
+assets/results/engine.json, .md and .svg; a part that is made alone replaces its own figures there. With --quick two
+minutes, on less of everything, and nothing is written. Timings are worth what the machine's quiet is worth.
 """
 
 from __future__ import annotations
@@ -30,16 +30,28 @@ THREADS, MEBI = 2, 2**20
 WORKERS = max(2, min(4, os.cpu_count() or 2))  # processes of one thread each, for the table
 Progress = Callable[[str], None]
 
+def _thread_counts() -> tuple[int, ...]:
+    """1, 2 and, where there are more, all of this process's cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return tuple(sorted({1, THREADS, min(4, cores)}))
+
+
 FULL: dict[str, Callable[[Progress], dict]] = {
     "overhead": lambda progress: timing.overhead(rounds=15),
-    "sharing": lambda progress: timing.sharing(rounds=9) | {"sizes": timing.sharing_by_size(rounds=5)},
+    "cancel": lambda progress: timing.cancel(rounds=8),
+    "sharing": lambda progress: timing.sharing(rounds=9) | {
+        "sizes": timing.sharing_by_size(rounds=5), "by_threads": timing.sharing_by_threads(9, _thread_counts())
+    },
     "growth": lambda progress: timing.growth(rounds=3),
     "memory": lambda progress: memory(),
     "table": lambda progress: table(Plan(), RESULTS / "engine.part.json", WORKERS, progress),
 }
 QUICK: dict[str, Callable[[Progress], dict]] = {
     "overhead": lambda progress: timing.overhead(rounds=3),
-    "sharing": lambda progress: timing.sharing(rounds=1) | {"sizes": timing.sharing_by_size(1, ("XS",))},
+    "cancel": lambda progress: timing.cancel(rounds=1),
+    "sharing": lambda progress: timing.sharing(rounds=1) | {
+        "sizes": timing.sharing_by_size(1, ("XS",)), "by_threads": timing.sharing_by_threads(1, (THREADS,))
+    },
     "growth": lambda progress: timing.growth(rounds=1, sizes=(1, 2, 4)),
     "memory": lambda progress: memory(rounds=1),
     "table": lambda progress: table(Plan(prompts=1, gflop=60.0, guides=("image_reward",)), None, WORKERS, progress),
@@ -139,6 +151,14 @@ def _say_overhead(found: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+def _say_cancel(found: dict[str, Any]) -> list[str]:
+    return [
+        "## Cancelling", "",
+        "Seconds from a cancel at a random moment of a large search (256 candidates a step, all observers, display) to "
+        f"the end of its log: {_of(found['median'], 3)}, the worst of {found['cancels']} {found['worst']:.3f}.",
+    ]  # fmt: skip
+
+
 def _say_sharing(found: dict[str, Any]) -> list[str]:
     rows = [("everything: the engine", _of(found["seconds"]["engine"], 2), "1", "")]
     for name in found["times"]:
@@ -161,6 +181,9 @@ def _say_sharing(found: dict[str, Any]) -> list[str]:
         *_grid(("size", "parameters", "times the engine"),
                [(size, f"{row['parameters'] / 1e6:.1f} M", _of(row["times"], 2))
                 for size, row in found["sizes"].items()]),
+        "", "By the number of threads, with the trained generator; one candidate at a time cannot use many:", "",
+        *_grid(("threads", "times the engine"),
+               [(count, _of(row["times"], 2)) for count, row in found["by_threads"].items()]),
     ]  # fmt: skip
 
 
@@ -225,8 +248,8 @@ def _table_row(row: dict[str, Any]) -> tuple:
 
 
 SAYINGS = {
-    "overhead": _say_overhead, "sharing": _say_sharing, "growth": _say_growth, "memory": _say_memory,
-    "table": _say_table,
+    "overhead": _say_overhead, "cancel": _say_cancel, "sharing": _say_sharing, "growth": _say_growth,
+    "memory": _say_memory, "table": _say_table,
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event, Timer
 from time import perf_counter
 from typing import Any
 
@@ -139,6 +140,32 @@ def overhead(rounds: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+LARGE = (
+    ("emoji-ar", "beam_search", {"width": 16, "branch": 16, "look": "rollout"}),
+    ("emoji-ar", "beam_search", {"width": 16, "branch": 16, "look": "preview"}),
+    ("emoji-flow", "random_search", {"n": 128}),
+)  # runs of many seconds
+
+
+def cancel(rounds: int) -> dict[str, Any]:
+    """Seconds from a cancel at a random moment of a large search to the end of its log."""
+    rng, late = np.random.default_rng(0), []
+    for round_ in range(rounds):
+        for generator, strategy, params in LARGE:
+            prepared = prepare(RunSpec(dev_prompts(1)[0], generator, strategy, params, GUIDE, OBSERVERS, round_))
+            late.append(_cancelled(prepared, rng.uniform(0.1, 2.5)))
+    return {"median": median(late), "worst": round(max(late), 4), "cancels": len(late)}
+
+
+def _cancelled(prepared: Any, after: float) -> float:
+    stop, asked = Event(), []
+    timer = Timer(after, lambda: (asked.append(perf_counter()), stop.set()))
+    timer.start()
+    *_, end = Search(prepared.generator, prepared.verifiers, prepared.spec, stop.is_set).run()
+    assert end.kind == "cancelled", "the search was over before it was to be cancelled"
+    return perf_counter() - asked[0]
+
+
 def sharing(rounds: int, ways: tuple[str, ...] = tuple(WAYS), width: int = 3, branch: int = 5) -> dict[str, Any]:
     """The engine against every way of no_sharing.py, taking turns on one prompt after another.
 
@@ -173,6 +200,18 @@ def sharing(rounds: int, ways: tuple[str, ...] = tuple(WAYS), width: int = 3, br
 def sharing_by_size(rounds: int, sizes: tuple[str, ...] = tuple(SIZES_OF_MODELS)) -> dict[str, Any]:
     """What the engine saves against restarting every candidate, by the size of the generator."""
     return {size: _restarted(Bench({"width": 3, "branch": 5}, size=size), rounds) for size in sizes}
+
+
+def sharing_by_threads(rounds: int, counts: tuple[int, ...]) -> dict[str, Any]:
+    """The same by the number of threads: one candidate at a time cannot use many."""
+    import torch
+
+    before, found = torch.get_num_threads(), {}
+    for count in counts:
+        torch.set_num_threads(count)
+        found[str(count)] = _restarted(Bench({"width": 3, "branch": 5}), rounds)
+    torch.set_num_threads(before)
+    return found
 
 
 def _restarted(bench: Bench, rounds: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from core.models.layers import HEAD, merge_heads, split_heads
 from core.world.captions import MAX_WORDS, VOCABULARY, encode
 
 NOMINAL_WORDS = 12  # prices assume a prompt of this length, so that a run costs what was forecast
-TABLE = 64  # rows of the embedding: the vocabulary and room for words to come
+TABLE = 128  # rows of the embedding: the vocabulary and room for words to come
 
 
 def tokenise(prompts: list[str]) -> Tensor:

@@ -20,6 +20,7 @@ from core.search import events as ev
 from core.search.budget import Cost, Ledger, amount
 from core.search.calls import Calls, Stop
 from core.search.errors import BadRequest, BeamscopeError, BudgetExhausted
+from core.search.guide import Guide
 from core.search.scoring import Scoring, Sight, check_loaded, named
 from core.search.states import SEEDS, Held, States, derive_seed
 from core.search.strategies.registry import checked_params, get_strategy, require_abilities, require_continues
@@ -55,8 +56,9 @@ class Search:
         check_spec(spec, generator.num_steps)
         check_loaded(spec, verifiers)
         self.generator, self.verifiers, self.spec, self.display = generator, verifiers, spec, display
-        owed = verifiers[spec.judge].cost * spec.finalists if spec.judge else Cost()
-        self.tree, self.ledger = Tree(), Ledger(spec.budget, owed)
+        self._owed = verifiers[spec.judge].cost * spec.finalists if spec.judge else Cost()
+        self.insurance = self._one_image() if get_strategy(spec.strategy).adaptive else Cost()
+        self.tree, self.ledger = Tree(), Ledger(spec.budget, self._owed + self.insurance)
         weights = sum(model.weights_bytes for model in (generator, *(verifiers[name] for name in named(spec))))
         self._calls = Calls(self.ledger, cancelled, memory_limit, weights)
         self._scoring = Scoring(self._calls, spec, verifiers, display)
@@ -93,14 +95,21 @@ class Search:
             return "budget"
         return "done"
 
-    def _hurry(self, end: BudgetExhausted) -> Steps[None]:
-        """Finish the best prefix of a run that time has overtaken: how long calls take is not known before them.
+    def _one_image(self) -> Cost:
+        """What it takes to finish one image from where the run begins: kept back where spending cannot be foreseen."""
+        begun = self.spec.origin.step if self.spec.origin else 0
+        steps = (self.generator.step_cost(step) for step in range(begun, self.num_steps))
+        guides = (self.verifiers[name].cost for name in Guide.parse(self.spec.verifier).members)
+        return sum([*steps, *guides], self.generator.decode_cost + Cost(images=1))
 
-        Costs are, so where another budget ended the run there is nothing to return, and `end` goes on.
+    def _hurry(self, end: BudgetExhausted) -> Steps[None]:
+        """Finish the best prefix of a run that time, or spending that was not foreseen, has ended without an image.
+
+        The price of that is insured; else, where a sized run has no image to return, `end` goes on.
         """
-        if self._calls.seconds < (self.spec.budget_seconds or math.inf):
+        if not self.insurance.nfe and self._calls.seconds < (self.spec.budget_seconds or math.inf):
             raise end
-        self.ledger.budget = replace(self.ledger.budget, seconds=None)
+        self.ledger.budget, self.ledger.reserved = replace(self.ledger.budget, seconds=None), self._owed
         if not self.tree.nodes:
             yield from self.start()
         front = [self.tree.nodes[id] for id, held in self._states.held.items() if held.state is not None]
@@ -326,6 +335,7 @@ class Search:
         self._finalists.sort(key=lambda finalist: (-finalist[0], finalist[1]))
         del self._finalists[self.spec.finalists if self.spec.judge else 1:]
         score, node, _ = self._finalists[0]
+        self.ledger.reserved = self._owed   # there is an image: its insurance is not needed any more
         if best is None or score > best:
             yield self._event(ev.Improved, node=node, score=score)
 

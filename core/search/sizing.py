@@ -2,7 +2,8 @@
 
 A dry run is the strategy itself on states that are None. Its costs are the real ones, as if no two candidates were
 equal: a real run may find some that are, and then spends less. Where the cost depends on what the verifier says, the
-dearest of a few dry runs with different scores is taken, a forecast and no bound; the budget guards the rest.
+dearest of a few dry runs with different scores is taken, and one image more, which such a run keeps back to be able to
+finish one if it comes out dearer still.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def _dry(spec: RunSpec, generator: Any, verifiers: Mapping[str, Any], display: b
     for event in search.run():
         if isinstance(event, Failed):
             raise BeamscopeError(event.message)
-    return search.tree.spent
+    return search.tree.spent + search.insurance
 
 
 def fit(spec: RunSpec, generator: Any, verifiers: Mapping[str, Any], speeds: Speeds | None = None) -> RunSpec:

@@ -9,6 +9,8 @@ from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
 from demo import strings, view
 from tests.demo.conftest import run_of
+from tests.test_search import searched
+from tests.toy import ToyGenerator
 
 
 def frames_of(events):
@@ -210,3 +212,12 @@ def test_a_pruned_node_names_other_verifiers_as_the_page_does():
     assert strings.said(said) == said.replace("clip_score", "CLIPScore")
     assert strings.said("zscore:clip_score+aesthetic won") == "Mean z-score of CLIPScore, Aesthetic won"
     assert strings.said("beam_searching an image_rewards") == "beam_searching an image_rewards"
+
+
+def test_the_best_path_of_an_early_end_leads_to_the_image_itself():
+    """A backtracking search stops with a rollout's image; the way to it is in the tree, unscored in between."""
+    search, _ = searched("backtracking_search", {"branch": 3, "threshold": -99.0, "visits": 3}, ToyGenerator(250))
+    tree = search.tree
+    last = tree.nodes[view.best_path(tree)[-1]]
+    assert last.step == tree.num_steps and last.score == tree.best_score()
+    assert [tree.nodes[id].step for id in view.best_path(tree)] == [0, 1, 2, 3, 4]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from core.search.search import Search, Steps
-    from core.search.tree import Node
+    from core.search.tree import Node, Tree
 
 
 def backtracking_search(
@@ -38,8 +38,8 @@ def backtracking_search(
         if search.best_score is not None and search.best_score >= threshold:
             break
         node = _next(children, waiting, threshold) or root
-    best = search.tree.best() or _best(waiting)
-    if best.id in {other.id for other in waiting}:   # its image may be a rollout's: the way there is then already made
+    best = _last_with_its_image(search.tree, search.tree.best() or _best(waiting))
+    if best.id in {other.id for other in waiting}:   # the image may be a rollout's: the way there is then already made
         yield from search.finish([best])
     yield from _close(search, [other for other in waiting if other.id != best.id])
     return (yield from _result(search))
@@ -55,6 +55,12 @@ def _next(children: Sequence[Node], waiting: Sequence[Node], threshold: float) -
 
 def _best(nodes: Sequence[Node]) -> Node:
     return max(nodes, key=lambda node: (node.score, -node.id))
+
+
+def _last_with_its_image(tree: Tree, node: Node) -> Node:
+    """A rollout's image is found again along first children."""
+    first = next(iter(tree.children(node.id)), None)
+    return node if first is None else _last_with_its_image(tree, first)
 
 
 def _close(search: Search, waiting: Sequence[Node]) -> Steps[None]:

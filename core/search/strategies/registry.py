@@ -36,14 +36,15 @@ class Ability:
 
 ABILITIES = {
     "branches": Ability("chooses between candidates at every step", "branches only at the first",
-                        "one that draws at every step, such as emoji-ar or emoji-flow-sde"),
-    "signature": Ability("tells candidates apart by their signatures", "gives none", "emoji-ar"),
+                        "a generator that draws at every step, such as emoji-ar or emoji-flow-sde"),
+    "signature": Ability("tells candidates apart by their signatures", "gives none",
+                         "a generator that gives them, such as emoji-ar"),
     "renoise": Ability("carries images back to an earlier noise level", "has no noise levels",
                        "a diffusion model, such as emoji-flow"),
     "neighbours": Ability("varies the first noise of an image", "does not start from noise",
                           "a diffusion model, such as emoji-flow"),
     "handover": Ability("hands coarse scales over to a diffusion model", "is one model from end to end",
-                        "emoji-ar-flow"),
+                        "a generator of both, such as emoji-ar-flow"),
 }
 
 
