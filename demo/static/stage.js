@@ -26,10 +26,12 @@ function loadPlotly() {
   });
 }
 
-// Both may spend the same; a search that may end early is said to have done so.
-function fairness({ planned_gflop: planned }, facts) {
-  const early = facts && facts.state === "done" && facts.gflop < planned * EARLY;
-  return early ? `ended early, after ${gflop(facts.gflop)} of ${gflop(planned)} GFLOP` : `equal total FLOPs: ${gflop(planned)} GFLOP each`;
+// Both may spend the same; a side that spent clearly less is not called equal.
+function fairness({ planned_gflop: planned }, search, baseline) {
+  const less = (facts) => facts && facts.state === "done" && facts.gflop < planned * EARLY;
+  if (less(search)) return `ended early, after ${gflop(search.gflop)} of ${gflop(planned)} GFLOP`;
+  if (less(baseline)) return `at most ${gflop(planned)} GFLOP each, and whole images only`;
+  return `equal total FLOPs: ${gflop(planned)} GFLOP each`;
 }
 
 class Stage {
@@ -237,7 +239,7 @@ class Stage {
     });
     setText(this.both, lanes.length < 2 ? "Best image" : "Best image of each");
     this.equal.hidden = lanes.length < 2;
-    setText(this.equal, fairness(head, lanes[0].facts));
+    setText(this.equal, fairness(head, lanes[0].facts, lanes[1]?.facts));
     const message = lanes.map((lane) => lane.facts && lane.facts.message).find(Boolean);
     if (message) this.warn(message);
   }

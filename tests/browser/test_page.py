@@ -304,6 +304,20 @@ def test_a_search_that_ends_early_is_not_called_equal(address, open_page):
     expect(page.locator(".bs-results")).to_contain_text(re.compile(r"ended early, after [\d.]+ of [\d.]+ GFLOP"))
 
 
+def test_a_baseline_that_could_not_spend_it_all_is_not_called_equal(address, open_page):
+    """One image of the search costs 4.2 GFLOP, of the baseline 2.6: a second one would be too much."""
+    page = open_page(address)
+    choose(page, "#bs-strategy", "Random search")
+    images = page.get_by_label("number input for Images to choose from")
+    images.fill("1")
+    images.press("Enter")
+    expect(page.locator("#bs-estimate")).to_contain_text("1 image,")
+    search(page)
+    page.wait_for_url("**/?run=*")
+    finish(page)
+    expect(page.locator(".bs-results")).to_contain_text(re.compile(r"at most [\d.]+ GFLOP each, and whole images only"))
+
+
 def test_a_judge_chooses_among_the_finalists(address, open_page):
     page = open_page(address)
     page.click("#bs-advanced button.label-wrap")
