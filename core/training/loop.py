@@ -21,9 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from core.models.weights import save_weights
+from core.models.weights import save_weights, sha256
 from core.world.sprites import cache_folder
 
 
@@ -40,6 +41,7 @@ class Options:
     threads: int = 0  # 0: as many as torch likes
     workers: int = 0  # processes that make the data; 0: a thread
     fresh: bool = False
+    start: Path | None = None  # weights to start from where there is no checkpoint
     out: Path = Path("assets/weights")
     extra: dict = field(default_factory=dict)
 
@@ -59,6 +61,7 @@ def options(name: str, description: str, minutes: float, batch: int, lr: float, 
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0, help="processes that sample scenes (for a GPU; 0: a thread)")
     parser.add_argument("--fresh", action="store_true", help="start anew even if a checkpoint is there")
+    parser.add_argument("--start", type=Path, help="weights (safetensors) of the same shape to begin with")
     parser.add_argument("--out", type=Path, default=Path("assets/weights"))
     for key, value in extra.items():
         parser.add_argument(f"--{key.replace('_', '-')}", type=type(value), default=value)
@@ -110,6 +113,8 @@ def ahead(make: Callable, jobs: Iterable[tuple], workers: int = 0) -> Iterator:
 def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float = 0.05, ema: float = 0.999):
     """Train for `opt.minutes`, resuming from the checkpoint if there is one. Returns (averaged model, Progress)."""
     model.to(opt.device)
+    if opt.start:
+        load_file_into(model, opt.start)
     averaged = copy.deepcopy(model).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(_groups(model, decay), lr=opt.lr, betas=(0.9, 0.95))
     progress = Progress()
@@ -138,6 +143,12 @@ def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float
     batches.close()
     _save(opt.checkpoint, model, averaged, optimizer, progress)
     return averaged, progress
+
+
+def load_file_into(model: nn.Module, path: Path) -> None:
+    """Begin with the weights of `path`, all of them; a warm start, said in the card."""
+    tensors = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
+    model.load_state_dict(tensors, strict=True)
 
 
 def _rng(opt: Options, step: int) -> random.Random:
@@ -207,6 +218,7 @@ def export(model: nn.Module, opt: Options, progress: Progress, config: dict, met
         "seed": opt.seed, "steps": progress.step, "images_seen": progress.images, "batch": opt.batch, "lr": opt.lr,
         "minutes": round(progress.seconds / 60, 1), "hardware": hardware(opt),
         "command": f"python -m core.training.{opt.name} --minutes {opt.minutes:g} --seed {opt.seed}",
+        "started_from": f"weights {sha256(opt.start)[:12]}" if opt.start else "random weights",
         "training": {key: round(value, 4) for key, value in progress.averages.items()},
         "metrics": metrics,
     }  # fmt: skip
