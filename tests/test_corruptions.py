@@ -5,7 +5,7 @@ import random
 import pytest
 
 from core.world.captions import FAMILY, describe, full_prompt
-from core.world.corruptions import CORRUPTIONS, corrupt, read, wrong_atoms
+from core.world.corruptions import CORRUPTIONS, LEFT_OUT, change, corrupt, left_out, read, wrong_atoms
 from core.world.holdouts import held_out
 from core.world.scene import MAX_THINGS, Group, Scene, apart, groups_hold, of_group, place, sample_scene, size_word
 
@@ -49,6 +49,26 @@ def test_corrupted_scenes_are_scenes_of_the_world():
         assert len({group.noun for group in other.groups}) == len(other.groups)
         assert all(thing.size / 2 <= min(thing.x, thing.y) and max(thing.x, thing.y) <= 128 - thing.size / 2
                    for thing in other.things)  # fmt: skip
+
+
+def test_training_never_draws_what_is_left_out(monkeypatch):
+    drawn = set()
+    for name in CORRUPTIONS:
+        monkeypatch.setitem(CORRUPTIONS, name, lambda rng, scene, name=name: drawn.add(name) or scene)
+    rng = random.Random(5)
+    for scene in SCENES * 2:
+        corrupt(rng, scene, 3)
+    assert drawn == set(CORRUPTIONS) - {LEFT_OUT}
+
+
+def test_what_is_left_out_can_still_be_made_and_is_known_from_both_sides():
+    """Also as "extra object" read backwards, and by no other corruption."""
+    rng = random.Random(6)
+    for name in CORRUPTIONS:
+        pairs = [(scene, other) for scene in SCENES if (other := change(name, rng, scene)) is not None]
+        forth = {left_out(read(full_prompt(scene)), other) for scene, other in pairs}
+        back = {left_out(read(full_prompt(other)), scene) for scene, other in pairs}
+        assert (forth, back) == ({name == LEFT_OUT}, {name == "extra object"})
 
 
 def test_wrong_atoms_counts_each_failure_once():

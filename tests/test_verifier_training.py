@@ -9,6 +9,7 @@ import torch
 from core.models.reward import Reward, RewardConfig
 from core.models.text import tokenise
 from core.models.tokenizer import Tokenizer
+from core.training import clip_score
 from core.training.cells import MARKS, NOUNS, SPANS, TINTS, cells
 from core.training.damage import CLEAN, FULL, Damage, apply, sample_damage, worse
 from core.training.groups import make_groups
@@ -100,6 +101,19 @@ def test_no_training_group_shows_or_asks_for_what_is_held_out():
     groups = make_groups(random.Random(0), 30)
     assert all(held_out(scene) is None for scene in groups.scenes)
     assert groups.wrong.shape == (30, 4, 5) and (groups.wrong.diagonal(dim1=1, dim2=2) == 0).all()
+
+
+def test_training_compares_no_image_that_fails_in_the_way_left_out():
+    """Neither in groups (NaN moves no loss) nor in batches of the small CLIP (no probability mass)."""
+    groups = make_groups(random.Random(1), 60)
+    untold = groups.wrong.isnan()
+    assert untold.any() and (~untold).float().mean() > 0.8
+    scores = torch.zeros(60, 4, 4, requires_grad=True)
+    value, _ = rank_loss(scores, groups.wrong[..., :-1], groups.level[:, None].expand(-1, 4, -1))
+    value.backward()
+    assert (scores.grad[untold[..., :-1]] == 0).all()
+    data = clip_score.batch(random.Random(1), 32)
+    assert data.untold.any() and not (data.untold & data.matches).any()
 
 
 def test_crispness_falls_with_noise():

@@ -8,6 +8,7 @@ Saved the way open_clip saves, with a tokenizer of its own; needs the shared tok
 import json
 import random
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from core.training.verifier_checks import CHUNK, Score, check_matching, decodes,
 from core.verifiers.clip_score import ids
 from core.world.captions import INDEX, MAX_WORDS, VOCABULARY, describe, full_prompt
 from core.world.compose import atlas_on, compose
-from core.world.corruptions import Wish, corrupt, read, wrong_atoms
+from core.world.corruptions import Wish, corrupt, left_out, read, wrong_atoms
 from core.world.scene import Scene, sample_scene
 
 WORDS = MAX_WORDS + 1  # and <end>
@@ -47,6 +48,7 @@ class Batch:
     scenes: list[Scene]
     words: Tensor  # [B, WORDS]
     matches: Tensor  # bool [B, B]: caption of the row, image of the column
+    untold: Tensor  # bool [B, B]: fails the caption in the way that is left out of training, so neither right nor wrong
     damages: list[Damage]
     cells: Tensor  # [B, 64, 5]
 
@@ -69,8 +71,12 @@ class Student(nn.Module):
 
 def entailed(captions: list[str], scenes: list[Scene]) -> Tensor:
     """bool [captions, scenes]: the scene shows everything that the caption says and nothing else."""
-    wishes: list[Wish] = [read(caption) for caption in captions]
-    return torch.tensor([[wrong_atoms(wish, scene) == 0 for scene in scenes] for wish in wishes])
+    return _table(lambda wish, scene: wrong_atoms(wish, scene) == 0, captions, scenes)
+
+
+def _table(holds: Callable[[Wish, Scene], bool], captions: list[str], scenes: list[Scene]) -> Tensor:
+    wishes = [read(caption) for caption in captions]
+    return torch.tensor([[holds(wish, scene) for scene in scenes] for wish in wishes])
 
 
 def batch(rng: random.Random, size: int) -> Batch:
@@ -81,7 +87,8 @@ def batch(rng: random.Random, size: int) -> Batch:
         damages += [sample_damage(rng, coded=0.25)] * 2  # the tokenizer costs more than this model
     captions = [describe(scene, rng) for scene in scenes]
     shown = torch.stack([cells(scene) for scene in scenes])
-    return Batch(scenes, ids(captions, WORDS), entailed(captions, scenes), damages, shown)
+    matches, untold = entailed(captions, scenes), _table(left_out, captions, scenes)
+    return Batch(scenes, ids(captions, WORDS), matches, untold, damages, shown)
 
 
 def contrast(logits: Tensor, matches: Tensor) -> Tensor:
@@ -92,11 +99,12 @@ def contrast(logits: Tensor, matches: Tensor) -> Tensor:
 
 def make_loss(tokenizer: Tokenizer):
     def loss(model: Student, data: Batch, noise: torch.Generator) -> tuple[Tensor, dict]:
-        words, matches, shown = (part.to(noise.device) for part in (data.words, data.matches, data.cells))
+        parts = data.words, data.matches, data.untold, data.cells
+        words, matches, untold, shown = (part.to(noise.device) for part in parts)
         images = apply(tokenizer, compose(data.scenes, atlas_on(noise.device.type)), data.damages, noise)
         seen, named = model.see(images.contiguous(memory_format=torch.channels_last))
         said = model.clip.encode_text(words, normalize=True)
-        logits = model.clip.logit_scale.clamp(max=4.6).exp() * said @ seen.T
+        logits = (model.clip.logit_scale.clamp(max=4.6).exp() * said @ seen.T).masked_fill(untold, -1e4)
         value = 0.5 * (contrast(logits, matches) + contrast(logits.T, matches.T))
         hits = matches.gather(1, logits.argmax(1, keepdim=True)).float().mean()
         told = cell_loss(named, shown)

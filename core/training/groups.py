@@ -3,6 +3,7 @@
 Every prompt of a group meets every image of the group, so neither prompts nor images alone tell the answer.
 """
 
+import math
 import random
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from core.models.text import tokenise
 from core.training.cells import cells
 from core.training.damage import Damage, sample_damage, worse
 from core.world.captions import describe
-from core.world.corruptions import change, corrupt, read, wrong_atoms
+from core.world.corruptions import Wish, change, corrupt, left_out, read, wrong_atoms
 from core.world.scene import Scene, sample_scene
 
 
@@ -23,7 +24,9 @@ class Groups:
 
     scenes: list[Scene]  # G*M
     words: Tensor  # [G*M, T]
-    wrong: Tensor  # [G, M, M + 1] wrong atoms of prompt p on image i; the last is an image of the next group
+    # [G, M, M + 1] wrong atoms of prompt p on image i; the last is an image of the next group. NaN: not to be compared,
+    # the image fails the prompt in the way that is left out of training.
+    wrong: Tensor
     level: Tensor  # [G, M] 1 where an image is damaged more than the rest of its group
     damages: list[Damage]  # G*M
     cells: Tensor  # [G*M, 64, 5], see core.training.cells
@@ -68,7 +71,11 @@ def _wrong(prompts: list[list[str]], scenes: list[list[Scene]]) -> Tensor:
         others = scenes[(number + 1) % len(scenes)]
         wishes = [read(prompt) for prompt in group]
         rows.append(
-            [[wrong_atoms(wish, scene) for scene in (*scenes[number], other)]
+            [[_atoms(wish, scene) for scene in (*scenes[number], other)]
              for wish, other in zip(wishes, others, strict=True)]
         )  # fmt: skip
     return torch.tensor(rows)
+
+
+def _atoms(wish: Wish, scene: Scene) -> float:
+    return math.nan if left_out(wish, scene) else float(wrong_atoms(wish, scene))

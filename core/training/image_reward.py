@@ -68,7 +68,8 @@ def all_scores(reward: Reward, tokens: Tensor, words: Tensor, groups: int) -> Te
 def rank_loss(scores: Tensor, wrong: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
     """Bradley-Terry over the last axis: fewer wrong atoms win at equal damage, less damage at equal atoms.
 
-    scores, wrong, level [..., M]. Returns the loss and the share of pairs in the right order.
+    scores, wrong, level [..., M]; NaN in `wrong` compares with nothing. Returns the loss and the share of pairs in the
+    right order.
     """
     fewer = (wrong[..., :, None] < wrong[..., None, :]) & (level[..., :, None] == level[..., None, :])
     finer = (wrong[..., :, None] == wrong[..., None, :]) & (level[..., :, None] < level[..., None, :])
@@ -88,7 +89,7 @@ def make_loss(tokenizer: Tokenizer):
         by_image, accuracy = rank_loss(own, wrong, level[:, None].expand_as(wrong))
         by_prompt, _ = rank_loss(own.mT, wrong.mT, torch.zeros_like(wrong))
         faithful = (data.wrong == 0).float()
-        right = F.binary_cross_entropy_with_logits(scores, faithful)
+        right = F.binary_cross_entropy_with_logits(scores, faithful, weight=data.wrong.isfinite().float())
         said = cell_loss(model.name(tokens), data.cells)
         logs = {"ranking": by_image.detach(), "accuracy": accuracy, "right": right.detach(), "cells": said.detach()}
         return by_image + 0.5 * by_prompt + 0.5 * right + 0.7 * said, logs

@@ -71,9 +71,7 @@ def _wrong_group(wish: Wish, group: Group, found: Group | None) -> int:
 
 def _relation_holds(wanted: Scene, relation: Relation, scene: Scene, margin: float = 1.0) -> bool:
     a, name, b = relation
-    first, second = (
-        [thing for thing in scene.things if thing.noun == wanted.groups[index].noun] for index in (a, b)
-    )
+    first, second = ([thing for thing in scene.things if thing.noun == wanted.groups[index].noun] for index in (a, b))
     return bool(first and second) and groups_hold(name, first, second, margin)
 
 
@@ -258,9 +256,7 @@ def missing_object(rng: random.Random, scene: Scene) -> Scene | None:
         return None
     index = rng.randrange(len(scene.groups))
     kept = tuple(group for number, group in enumerate(scene.groups) if number != index)
-    relations = tuple(
-        (a - (a > index), name, b - (b > index)) for a, name, b in scene.relations if index not in (a, b)
-    )
+    relations = tuple((a - (a > index), name, b - (b > index)) for a, name, b in scene.relations if index not in (a, b))
     things = tuple(thing for thing in scene.things if thing.noun != scene.groups[index].noun)
     return _in_place(rng, replace(scene, groups=kept, relations=relations, things=things))
 
@@ -318,6 +314,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     "background": wrong_background,
 }
 WEIGHTS = (13, 12, 10, 10, 20, 24, 24, 8, 8, 3)  # how often each is drawn for training: the hard ones more
+LEFT_OUT = "missing object"  # no verifier is trained on it, so that it tells whether they learn more than their lessons
 
 
 def change(name: str, rng: random.Random, scene: Scene, allow_held_out: bool = False) -> Scene | None:
@@ -326,11 +323,22 @@ def change(name: str, rng: random.Random, scene: Scene, allow_held_out: bool = F
     return None if changed is None or not (allow_held_out or held_out(changed) is None) else changed
 
 
+def left_out(wish: Wish, scene: Scene) -> bool:
+    """Whether an image of `scene` misses one of the wish's objects and has none in its place: what LEFT_OUT makes.
+
+    Training compares no such image with the wish. Drawing no LEFT_OUT is not enough: a prompt of "extra object" asks
+    for what the scene that it was made from misses.
+    """
+    shown, wanted = ({group.noun for group in one.groups} for one in (scene, wish.scene))
+    return bool(shown) and shown < wanted
+
+
 def corrupt(rng: random.Random, scene: Scene, times: int = 1, allow_held_out: bool = False) -> Scene:
-    """Apply `times` corruptions that fit, one after another."""
+    """Apply `times` corruptions that fit, one after another, as training does: never LEFT_OUT."""
+    weights = {name: weight for name, weight in zip(CORRUPTIONS, WEIGHTS, strict=True) if name != LEFT_OUT}
     done = 0
     while done < times:
-        changed = change(rng.choices(tuple(CORRUPTIONS), WEIGHTS)[0], rng, scene, allow_held_out)
+        changed = change(rng.choices(tuple(weights), tuple(weights.values()))[0], rng, scene, allow_held_out)
         if changed is not None:
             scene, done = changed, done + 1
     return scene
