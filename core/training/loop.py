@@ -2,6 +2,9 @@
 
 A trainer brings a model, a batch for every step and a loss. The learning rate follows the share of `--minutes`
 that is spent, so a run fits the time that is there on any machine and still ends on a small rate.
+
+Many cores are used best by a process each: `torchrun --nproc-per-node 4 -m core.training.NAME --threads 1` shares the
+batch out and averages the gradients; the first process saves, prints and exports.
 """
 
 import argparse
@@ -21,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -42,6 +46,7 @@ class Options:
     workers: int = 0  # processes that make the data; 0: a thread
     fresh: bool = False
     start: Path | None = None  # weights to start from where there is no checkpoint
+    compile: bool = False
     out: Path = Path("assets/weights")
     extra: dict = field(default_factory=dict)
 
@@ -63,14 +68,27 @@ def options(name: str, description: str, minutes: float, batch: int, lr: float, 
     parser.add_argument("--fresh", action="store_true", help="start anew even if a checkpoint is there")
     parser.add_argument("--start", type=Path, help="weights (safetensors) of the same shape to begin with")
     parser.add_argument("--out", type=Path, default=Path("assets/weights"))
+    parser.add_argument("--compile", action="store_true", help="compile the model: a minute's wait, then quicker")
     for key, value in extra.items():
         parser.add_argument(f"--{key.replace('_', '-')}", type=type(value), default=value)
     found = vars(parser.parse_args())
     if found["threads"]:
         torch.set_num_threads(found["threads"])
+    if processes() > 1 and not dist.is_initialized():
+        dist.init_process_group("gloo")
     torch.set_float32_matmul_precision("high")  # TF32 where there is such a thing
     torch.backends.cudnn.allow_tf32 = True
     return Options(name=name, extra={key: found.pop(key) for key in extra}, **found)
+
+
+def process() -> int:
+    """The number of this process among those that train together; the first, 0, saves and exports."""
+    return int(os.environ.get("RANK", 0))
+
+
+def processes() -> int:
+    """How many train together, under torchrun."""
+    return int(os.environ.get("WORLD_SIZE", 1))
 
 
 @dataclass
@@ -111,7 +129,10 @@ def ahead(make: Callable, jobs: Iterable[tuple], workers: int = 0) -> Iterator:
 
 
 def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float = 0.05, ema: float = 0.999):
-    """Train for `opt.minutes`, resuming from the checkpoint if there is one. Returns (averaged model, Progress)."""
+    """Train for `opt.minutes`, resuming from the checkpoint if there is one. Returns (averaged model, Progress).
+
+    Returns in the first process only: the others end here.
+    """
     model.to(opt.device)
     if opt.start:
         load_file_into(model, opt.start)
@@ -121,26 +142,32 @@ def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float
     if opt.checkpoint.exists() and not opt.fresh:
         _load(opt.checkpoint, model, averaged, optimizer, progress)
     model.train()
-    batches = ahead(batch, ((_rng(opt, step), opt.batch) for step in itertools.count(progress.step)), opt.workers)
+    called = torch.compile(model, dynamic=False) if opt.compile else model
+    share_of_batch = opt.batch // processes()
+    batches = ahead(batch, ((_rng(opt, step), share_of_batch) for step in itertools.count(progress.step)), opt.workers)
     saved = started = time.time()
     before = progress.seconds
     while (share := progress.seconds / (60 * opt.minutes)) < 1:
         data = next(batches)
         _set_rate(optimizer, opt.lr, progress.step, share)
-        noise = torch.Generator(opt.device).manual_seed(opt.seed * 1_000_003 + progress.step)
-        value, logs = loss(model, data, noise)
-        _update(model, averaged, optimizer, value, min(ema, (1 + progress.step) / (10 + progress.step)))
+        noise = torch.Generator(opt.device).manual_seed(opt.seed * 1_000_003 + progress.step + process() * 500_000)
+        value, logs = loss(called, data, noise)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        progress.seconds = before + _together(model, time.time() - started)
+        _update(model, averaged, optimizer, min(ema, (1 + progress.step) / (10 + progress.step)))
         progress.step += 1
-        progress.images += opt.batch
-        progress.seconds = before + time.time() - started
+        progress.images += share_of_batch * processes()
         if progress.step % 10 == 0:  # reading a number makes a GPU wait
             progress.note({"loss": float(value.detach())} | {key: float(item) for key, item in logs.items()})
-        if progress.step % 50 == 0:
+        if progress.step % 50 == 0 and not process():
             _print(opt, progress)
-        if time.time() - saved > 120:
+        if time.time() - saved > 120 and not process():
             saved = time.time()
             _save(opt.checkpoint, model, averaged, optimizer, progress)
     batches.close()
+    if process():
+        raise SystemExit(0)
     _save(opt.checkpoint, model, averaged, optimizer, progress)
     return averaged, progress
 
@@ -152,7 +179,8 @@ def load_file_into(model: nn.Module, path: Path) -> None:
 
 
 def _rng(opt: Options, step: int) -> random.Random:
-    return random.Random(f"{opt.name}:{opt.seed}:{step}")  # the data of a step depends on nothing else
+    number = f":{process()}" if process() else ""
+    return random.Random(f"{opt.name}:{opt.seed}:{step}{number}")  # the data of a step depends on nothing else
 
 
 def _groups(model: nn.Module, decay: float) -> list[dict]:
@@ -167,9 +195,20 @@ def _set_rate(optimizer, peak: float, step: int, share: float) -> None:
         group["lr"] = peak * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(share, 1))))
 
 
-def _update(model, averaged, optimizer, value: Tensor, ema: float) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    value.backward()
+def _together(model: nn.Module, seconds: float) -> float:
+    """Average the gradients over all processes, and `seconds`, so that all of them stop at the same step."""
+    if processes() == 1:
+        return seconds
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([*(gradient.flatten() for gradient in gradients), torch.tensor([seconds])])
+    dist.all_reduce(flat)
+    flat /= processes()
+    for gradient, mean in zip(gradients, flat.split([*map(Tensor.numel, gradients), 1])[:-1], strict=True):
+        gradient.copy_(mean.view_as(gradient))
+    return float(flat[-1])
+
+
+def _update(model, averaged, optimizer, ema: float) -> None:
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     with torch.no_grad():
@@ -230,7 +269,8 @@ def hardware(opt: Options) -> str:
     """The device in words."""
     if opt.device.startswith("cuda"):
         return torch.cuda.get_device_name(0)
-    return f"{torch.get_num_threads()} threads of a {os.cpu_count()}-core {platform.machine()} CPU, float32"
+    threads = processes() * torch.get_num_threads()
+    return f"{threads} threads of a {os.cpu_count()}-core {platform.machine()} CPU, float32"
 
 
 def card(facts: dict) -> str:
