@@ -45,7 +45,7 @@ class Options:
     threads: int = 0  # 0: as many as torch likes
     workers: int = 0  # processes that make the data; 0: a thread
     fresh: bool = False
-    start: Path | None = None  # weights to start from where there is no checkpoint
+    initial: Path | None = None  # weights to start from where there is no checkpoint
     compile: bool = False
     out: Path = Path("assets/weights")
     extra: dict = field(default_factory=dict)
@@ -66,7 +66,7 @@ def options(name: str, description: str, minutes: float, batch: int, lr: float, 
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0, help="processes that sample scenes (for a GPU; 0: a thread)")
     parser.add_argument("--fresh", action="store_true", help="start anew even if a checkpoint is there")
-    parser.add_argument("--start", type=Path, help="weights (safetensors) of the same shape to begin with")
+    parser.add_argument("--initial", type=Path, help="weights (safetensors) of the same shape to begin with")
     parser.add_argument("--out", type=Path, default=Path("assets/weights"))
     parser.add_argument("--compile", action="store_true", help="compile the model: a minute's wait, then quicker")
     for key, value in extra.items():
@@ -134,8 +134,8 @@ def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float
     Returns in the first process only: the others end here.
     """
     model.to(opt.device)
-    if opt.start:
-        load_file_into(model, opt.start)
+    if opt.initial:
+        load_file_into(model, opt.initial)
     averaged = copy.deepcopy(model).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(_groups(model, decay), lr=opt.lr, betas=(0.9, 0.95))
     progress = Progress()
@@ -257,7 +257,7 @@ def export(model: nn.Module, opt: Options, progress: Progress, config: dict, met
         "seed": opt.seed, "steps": progress.step, "images_seen": progress.images, "batch": opt.batch, "lr": opt.lr,
         "minutes": round(progress.seconds / 60, 1), "hardware": hardware(opt),
         "command": f"python -m core.training.{opt.name} --minutes {opt.minutes:g} --seed {opt.seed}",
-        "started_from": f"weights {sha256(opt.start)[:12]}" if opt.start else "random weights",
+        "started_from": f"weights {sha256(opt.initial)[:12]}" if opt.initial else "random weights",
         "training": {key: round(value, 4) for key, value in progress.averages.items()},
         "metrics": metrics,
     }  # fmt: skip
