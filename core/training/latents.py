@@ -8,11 +8,12 @@ import random
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from core.generators.emoji_ar import load_tokenizer
 from core.models.weights import FOLDER, sha256
-from core.training.loop import ahead
+from core.training.loop import ahead, process, processes
 from core.world.captions import INDEX, MAX_WORDS, describe, encode
 from core.world.compose import atlas_on, compose
 from core.world.scene import Scene, sample_scene
@@ -28,22 +29,29 @@ class Latents:
     def __init__(self, count: int, seed: int = 0, device: str = "cpu", workers: int = 0):
         tag = sha256(FOLDER / "tokenizer.safetensors")[:12]
         stem = cache_folder() / "training" / f"latents-{tag}-{seed}-{count}"
-        if not stem.with_suffix(".words.npy").exists():
-            self._make(stem, count, seed, device, workers)
-        self.latents = np.load(stem.with_suffix(".npy"))
-        self.words = np.load(stem.with_suffix(".words.npy"))
+        files = [stem.with_suffix(f".{number}of{processes()}.npz") for number in range(processes())]
+        if not files[process()].exists():
+            self._make(files[process()], count, seed, device, workers)
+        if processes() > 1:
+            dist.barrier()
+        parts = [np.load(file) for file in files]
+        self.latents = np.concatenate([part["latents"] for part in parts])
+        self.words = np.concatenate([part["words"] for part in parts])
 
     @staticmethod
     @torch.no_grad()
-    def _make(stem, count: int, seed: int, device: str, workers: int) -> None:
-        stem.parent.mkdir(parents=True, exist_ok=True)
+    def _make(file, count: int, seed: int, device: str, workers: int) -> None:
+        """This process's share of the chunks."""
+        file.parent.mkdir(parents=True, exist_ok=True)
         tokenizer, atlas, latents, words = load_tokenizer().to(device), atlas_on(device), [], []
-        jobs = ((seed, start, min(CHUNK, count - start)) for start in range(0, count, CHUNK))
+        starts = range(0, count, CHUNK)[process() :: processes()]
+        jobs = ((seed, start, min(CHUNK, count - start)) for start in starts)
         for scenes, read in ahead(captioned_scenes, jobs, workers):
             latents.append(tokenizer.encode(compose(scenes, atlas)).half().cpu().numpy())
             words.append(read)
-        np.save(stem.with_suffix(".npy"), np.concatenate(latents))
-        np.save(stem.with_suffix(".words.npy"), np.concatenate(words))
+        unfinished = file.with_suffix(".tmp.npz")
+        np.savez(unfinished, latents=np.concatenate(latents), words=np.concatenate(words))
+        unfinished.replace(file)
 
     def batch(self, rng: random.Random, size: int, drop: float = 0.1) -> tuple[Tensor, Tensor]:
         """Random latents [B, 32, 8, 8] and the words of a caption each [B, T], a share `drop` empty (for guidance)."""
@@ -51,7 +59,7 @@ class Latents:
         chosen, which = draw.integers(len(self.latents), size=size), draw.integers(CAPTIONS, size=size)
         words = self.words[chosen, which]
         words[draw.random(size) < drop] = _padded("")
-        longest = int((words > 0).sum(1).max())
+        longest = -(-int((words > 0).sum(1).max()) // 24) * 24  # few shapes, since a compiled model likes them
         return torch.from_numpy(self.latents[chosen]).float(), torch.from_numpy(words[:, :longest].astype(np.int64))
 
 

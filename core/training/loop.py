@@ -47,6 +47,7 @@ class Options:
     fresh: bool = False
     initial: Path | None = None  # weights to start from where there is no checkpoint
     compile: bool = False
+    processes: int = 1
     out: Path = Path("assets/weights")
     extra: dict = field(default_factory=dict)
 
@@ -74,21 +75,21 @@ def options(name: str, description: str, minutes: float, batch: int, lr: float, 
     found = vars(parser.parse_args())
     if found["threads"]:
         torch.set_num_threads(found["threads"])
-    if processes() > 1 and not dist.is_initialized():
+    if "WORLD_SIZE" in os.environ:  # under torchrun
         dist.init_process_group("gloo")
     torch.set_float32_matmul_precision("high")  # TF32 where there is such a thing
     torch.backends.cudnn.allow_tf32 = True
-    return Options(name=name, extra={key: found.pop(key) for key in extra}, **found)
+    return Options(name=name, extra={key: found.pop(key) for key in extra}, processes=processes(), **found)
 
 
 def process() -> int:
     """The number of this process among those that train together; the first, 0, saves and exports."""
-    return int(os.environ.get("RANK", 0))
+    return dist.get_rank() if dist.is_initialized() else 0
 
 
 def processes() -> int:
     """How many train together, under torchrun."""
-    return int(os.environ.get("WORLD_SIZE", 1))
+    return dist.get_world_size() if dist.is_initialized() else 1
 
 
 @dataclass
@@ -168,6 +169,8 @@ def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float
     batches.close()
     if process():
         raise SystemExit(0)
+    if dist.is_initialized():
+        dist.destroy_process_group()  # what follows is done alone
     _save(opt.checkpoint, model, averaged, optimizer, progress)
     return averaged, progress
 
@@ -269,7 +272,7 @@ def hardware(opt: Options) -> str:
     """The device in words."""
     if opt.device.startswith("cuda"):
         return torch.cuda.get_device_name(0)
-    threads = processes() * torch.get_num_threads()
+    threads = opt.processes * torch.get_num_threads()
     return f"{threads} threads of a {os.cpu_count()}-core {platform.machine()} CPU, float32"
 
 
