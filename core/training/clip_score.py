@@ -24,9 +24,9 @@ from core.models.tokenizer import Tokenizer
 from core.training.cells import SIZES, cell_loss, cells
 from core.training.damage import Damage, apply, sample_damage
 from core.training.loop import Options, export, options, train
-from core.training.verifier_checks import CHUNK, Score, check_matching, decodes, draw, share, sheet
+from core.training.verifier_checks import Score, check_matching, sheet
 from core.verifiers.clip_score import ids
-from core.world.captions import INDEX, MAX_WORDS, VOCABULARY, describe, full_prompt
+from core.world.captions import INDEX, MAX_WORDS, VOCABULARY, describe
 from core.world.compose import atlas_on, compose
 from core.world.corruptions import Wish, corrupt, left_out, read, wrong_atoms
 from core.world.scene import Scene, sample_scene
@@ -69,12 +69,13 @@ class Student(nn.Module):
         return F.normalize(embedding, dim=-1), self.name(middle).flatten(2).transpose(1, 2)
 
 
-def entailed(captions: list[str], scenes: list[Scene]) -> Tensor:
-    """bool [captions, scenes]: the scene shows everything that the caption says and nothing else."""
-    return _table(lambda wish, scene: wrong_atoms(wish, scene) == 0, captions, scenes)
+def entails(wish: Wish, scene: Scene) -> bool:
+    """The scene shows everything that the caption says and nothing else."""
+    return wrong_atoms(wish, scene) == 0
 
 
-def _table(holds: Callable[[Wish, Scene], bool], captions: list[str], scenes: list[Scene]) -> Tensor:
+def table(holds: Callable[[Wish, Scene], bool], captions: list[str], scenes: list[Scene]) -> Tensor:
+    """bool [captions, scenes]."""
     wishes = [read(caption) for caption in captions]
     return torch.tensor([[holds(wish, scene) for scene in scenes] for wish in wishes])
 
@@ -87,7 +88,7 @@ def batch(rng: random.Random, size: int) -> Batch:
         damages += [sample_damage(rng, coded=0.25)] * 2  # the tokenizer costs more than this model
     captions = [describe(scene, rng) for scene in scenes]
     shown = torch.stack([cells(scene) for scene in scenes])
-    matches, untold = entailed(captions, scenes), _table(left_out, captions, scenes)
+    matches, untold = (table(holds, captions, scenes) for holds in (entails, left_out))
     return Batch(scenes, ids(captions, WORDS), matches, untold, damages, shown)
 
 
@@ -123,21 +124,6 @@ def scorer(clip: nn.Module) -> Score:
     return score
 
 
-@torch.no_grad()
-def retrieval(clip: nn.Module, tokenizer: Tokenizer, size: int = 256, sets: int = 4) -> dict[str, str]:
-    """Prompt -> image among `size` fresh scenes, images that entail the prompt counting as right."""
-    rng, hits = random.Random("clip validation"), {"clean render": [], "round trip": []}
-    for _ in range(sets):
-        scenes = [sample_scene(rng) for _ in range(size)]
-        prompts = [full_prompt(scene) for scene in scenes]
-        said, right = clip.encode_text(ids(prompts, WORDS), normalize=True), entailed(prompts, scenes)
-        images = draw(scenes)
-        for name, shown in (("clean render", images), ("round trip", decodes(tokenizer, images, (6,))[0])):
-            seen = torch.cat([clip.encode_image(part, normalize=True) for part in shown.split(CHUNK)])
-            hits[name].append(right.gather(1, (said @ seen.T).argmax(1, keepdim=True))[:, 0])
-    return {f"R@1 in {size}, {name}": share(torch.cat(found)) for name, found in hits.items()}
-
-
 def save_tokenizer(folder: Path) -> None:
     """A word-level tokenizer over the world's vocabulary; it expects the words that `captions.words` gives."""
     from tokenizers import Tokenizer as Words
@@ -158,7 +144,7 @@ def main() -> None:
     model = Student().to(memory_format=torch.channels_last)
     model, progress = train(model, batch, make_loss(tokenizer), opt, ema=0.998)
     clip, tokenizer = model.clip.eval().cpu(), tokenizer.cpu()
-    metrics = retrieval(clip, tokenizer) | check_matching(scorer(clip), tokenizer, count=160)
+    metrics = check_matching(scorer(clip), tokenizer, count=160)
     export(clip, opt, progress, MODEL, metrics, ABOUT)
     folder = opt.out / opt.name
     folder.mkdir(exist_ok=True)

@@ -1,7 +1,8 @@
-"""How verifiers are tested on scenes they have not seen: which of two images shows the prompt, and how early.
+"""What trainers print of a verifier on scenes it has not seen: which of two images shows the prompt, and how early.
 
 The two images differ by one corruption and the prompt is complete, so chance is one half. Figures come with 95%
-intervals: Wilson's for shares, a normal one over prompts for correlations.
+intervals: Wilson's for shares, a normal one over prompts for correlations. Bars, blind checks and costs are the
+evaluation's: python -m core.evaluation.verifier_report.
 """
 
 import math
@@ -19,6 +20,7 @@ from core.models.weights import to_images
 from core.world.captions import full_prompt
 from core.world.compose import atlas_on, compose
 from core.world.corruptions import change, corrupt
+from core.world.holdouts import held_out
 from core.world.scene import Scene, sample_scene
 
 Score = Callable[[Tensor, list[str]], Tensor]  # images [B, 3, 128, 128] in [-1, 1] and a prompt for each -> [B]
@@ -32,9 +34,10 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class Pairs:
-    """Prompts, images that show them and images that almost do, [N, 3, 128, 128]."""
+    """Prompts, images that show them and images that almost do, [N, 3, 128, 128], with the prompts of these."""
 
     prompts: list[str]
+    others: list[str]
     right: Tensor
     wrong: Tensor
 
@@ -43,16 +46,20 @@ def draw(scenes: list[Scene]) -> Tensor:
     return compose(scenes, atlas_on("cpu"))
 
 
-def make_pairs(kind: str, count: int) -> Pairs:
-    """`count` scenes to which the corruption `kind` applies, always the same ones."""
-    rng = random.Random(f"verifier validation: {kind}")
+def make_pairs(kind: str, count: int, seed: str = "verifier validation", unseen: bool = False) -> Pairs:
+    """`count` scenes to which the corruption `kind` applies, always the same ones of a seed.
+
+    With `unseen` each scene holds something that holdouts.py keeps out of all training.
+    """
+    rng = random.Random(f"{seed}: {kind}")
     found: list[tuple[Scene, Scene]] = []
     while len(found) < count:
-        scene = sample_scene(rng)
-        if (other := change(kind, rng, scene)) is not None:
+        scene = sample_scene(rng, allow_held_out=unseen)
+        if unseen == (held_out(scene) is not None) and (other := change(kind, rng, scene, unseen)) is not None:
             found.append((scene, other))
-    right, wrong = zip(*found, strict=True)
-    return Pairs([full_prompt(scene) for scene in right], draw(right), draw(wrong))
+    prompts, others = ([full_prompt(scene) for scene in scenes] for scenes in zip(*found, strict=True))
+    right, wrong = (draw(scenes) for scenes in zip(*found, strict=True))
+    return Pairs(prompts, others, right, wrong)
 
 
 def scores(score: Score, images: Tensor, prompts: list[str]) -> Tensor:
@@ -93,22 +100,16 @@ def spearman(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.no_grad()
 def check_matching(score: Score, tokenizer: Tokenizer, count: int = 256) -> dict[str, str]:
-    """Two-way accuracies by corruption and damage, blindness of the image alone, and rank correlation by scale."""
+    """Two-way accuracies by corruption and damage, and rank correlation by scale."""
     metrics = {}
     for kind in TESTED:
         pairs = make_pairs(kind, count)
         shown = [[images, *decodes(tokenizer, images, SHOWN)] for images in (pairs.right, pairs.wrong)]
         names = ["clean render", *(f"decode of {k} scales" for k in SHOWN)]
         for name, right, wrong in zip(names, *shown, strict=True):
-            metrics[f"2-way, {kind}, {name}"] = _prefers(score, pairs.prompts, right, wrong)
-        others = pairs.prompts[1:] + pairs.prompts[:1]
-        blind = _prefers(score, others, pairs.right, pairs.wrong)
-        metrics[f"2-way, {kind}, prompt of another scene (chance .5)"] = blind
+            prefers = scores(score, right, pairs.prompts) > scores(score, wrong, pairs.prompts)
+            metrics[f"2-way, {kind}, {name}"] = share(prefers)
     return metrics | _by_scale(score, tokenizer)
-
-
-def _prefers(score: Score, prompts: list[str], right: Tensor, wrong: Tensor) -> str:
-    return share(scores(score, right, prompts) > scores(score, wrong, prompts))
 
 
 def _by_scale(score: Score, tokenizer: Tokenizer, prompts: int = 40, candidates: int = 8) -> dict[str, str]:
