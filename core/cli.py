@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from core import answers
 from core.generators.registry import GENERATORS
 from core.reference import markdown, reference
 from core.registry import readiness
@@ -226,7 +227,7 @@ def _run(spec: RunSpec, args: argparse.Namespace) -> int:
     if args.json:
         _print_json(summary(tree, run, image))
     else:
-        _print_lines(in_words(tree, run, image))
+        _print_lines([*in_words(tree, run, image), *answers.in_words(answers.of_file(tree.spec, image))])
     return _exit_code([tree])
 
 

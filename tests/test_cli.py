@@ -201,6 +201,23 @@ def test_an_observer_that_is_not_ready_is_named_and_left_out(world, monkeypatch)
     assert world.json("search", "digits", "--observers", "none")["best"]["scores"].keys() == {"closeness"}
 
 
+class Telling(Closeness):
+    """A verifier that says what it made its score of."""
+
+    def answers(self, prompt, images):
+        return [[(f"is it {prompt}?", 0.75), ("is it blue?", 0.25)] for _ in images]
+
+
+def test_who_decides_shows_its_answers_about_the_best_image(world, monkeypatch):
+    """Guide, member of an ensemble or judge; those that only look on say nothing."""
+    monkeypatch.setitem(VERIFIERS, "closeness", Entry("tells", Telling))
+    told = ["asked  is it digits? yes (closeness, 0.75)", "asked  is it blue? no (closeness, 0.25)"]
+    asked = ("search", "digits", "--strategy", "random_search")
+    for more in ((), ("--verifier", "rank:brightness+closeness"), ("--verifier", "brightness", "--judge", "closeness")):
+        assert world.run(*asked, *more)[1].splitlines()[-2:] == told
+    assert "asked" not in world.run(*asked, "--verifier", "brightness")[1]
+
+
 def test_an_ensemble_guides_and_a_judge_chooses(world):
     result = world.json("search", "digits", "--verifier", "rank:closeness+brightness", "--seed", "1")
     assert result["best"]["scores"].keys() == {"rank:closeness+brightness", "closeness", "brightness"}

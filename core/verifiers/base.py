@@ -1,4 +1,8 @@
-"""What a search needs of a scorer. Higher is always better."""
+"""What a search needs of a scorer. Higher is always better.
+
+A verifier may also tell what it made its score of: `answers(prompt, images)` gives for each image a list of (question,
+probability of yes). Where there is such a method its answers are shown.
+"""
 
 from __future__ import annotations
 
