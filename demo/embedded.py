@@ -19,6 +19,6 @@ def embedded_models() -> Models:
         baseline="emoji-flow",
         check=check,
         world="emoji-",
-        natives=frozenset({"image_reward", "clip_score", "aesthetic"}),
+        natives=frozenset({"image_reward", "judge", "clip_score", "aesthetic"}),
         examples=EXAMPLES,
     )

@@ -6,12 +6,18 @@ Every answer is a plain object; a request that makes no sense is answered with {
 import asyncio
 import logging
 from collections.abc import Callable
+from io import BytesIO
 from time import monotonic
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
+from core.answers import of_images
 from core.search.errors import BadRequest
 from core.search.tree import Tree
 from demo import strings, view
+from demo.models import Models
 from demo.settings import GIGA, method
 from demo.streaming import Library, Reader, Runner
 
@@ -35,7 +41,7 @@ def make_remote(library: Library, runner: Runner) -> list[Callable[..., Any]]:
             await asyncio.sleep(POLL)
 
     def inspect(request: Any) -> Reply:
-        return _guarded(_inspect, library, request)
+        return _guarded(_inspect, library, runner.models, request)
 
     return [frames, inspect]
 
@@ -125,7 +131,7 @@ def _label(lane: Reader) -> str:
     return f"{generator} · {strategy if strategy[:2].isupper() else strategy.lower()}"
 
 
-def _inspect(library: Library, request: Any) -> Reply:
+def _inspect(library: Library, models: Models, request: Any) -> Reply:
     if not isinstance(request, dict):
         raise BadRequest(strings.BAD_REQUEST)
     reader = library.reader(request.get("run"))
@@ -133,4 +139,24 @@ def _inspect(library: Library, request: Any) -> Reply:
     node = request.get("node")
     if type(node) is not int or node not in reader.tree.nodes:
         raise BadRequest(strings.BAD_NODE)
-    return view.inspect(reader.tree, reader.run, node)
+    return view.inspect(reader.tree, reader.run, node) | {"answers": _answers(models, reader, node)}
+
+
+def _answers(models: Models, reader: Reader, id: int) -> list[Reply]:
+    """What those who scored a node, and say why, see in its picture."""
+    node, prompt = reader.tree.nodes[id], reader.tree.spec.prompt
+    kind = view.image_kind(reader.tree, node)
+    names = [name for name in node.scores if name in models.verifiers and name not in models.broken]
+    telling = [name for name in names if hasattr(models.verifier(name), "answers")]
+    if kind is None or not telling:
+        return []
+    try:
+        stored = reader.store.image(reader.run, id, view.PICTURES[kind])
+    except FileNotFoundError:
+        return []
+    image = np.asarray(Image.open(BytesIO(stored)).convert("RGB"))
+    found = of_images(prompt, image[None], telling, models.verifier)
+    return [
+        {"text": text, "yes": yes, "by": strings.name_of(strings.VERIFIER_NAMES, name)}
+        for name, rows in found.items() for text, yes in rows
+    ]  # fmt: skip

@@ -23,9 +23,9 @@ from demo.layout import build_page
 from demo.models import Models
 from demo.streaming import Library, Runner
 from demo.theme import STATIC, make_theme, page_css
+from demo.view import PICTURES
 
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-KINDS = {"t": "preview", "l": "look", "f": "final"}  # first part of a picture's address -> what it shows
 SIZES = (64,)  # px, beside the stored size
 SCRIPTS = frozenset(path.name for path in STATIC.glob("*.js"))
 RECORDED = Path(__file__).parents[1] / "assets" / "runs"
@@ -89,7 +89,7 @@ def plotly_js(packed: bool) -> bytes:
 def _add_pictures(app: FastAPI, library: Library) -> None:
     @lru_cache(maxsize=4096)
     def picture(kind: str, run: str, node: int, px: int | None) -> bytes:
-        data = library.find(run).image(run, node, KINDS[kind])
+        data = library.find(run).image(run, node, PICTURES[kind])
         return data if px is None else resized(data, px)
 
     @app.get("/t/{run}/{node}.jpg")
@@ -112,7 +112,7 @@ def _add_pictures(app: FastAPI, library: Library) -> None:
 
 
 def _checked(kind: str, run: str, node: str, px: str | None) -> tuple[str, str, int, int | None]:
-    if kind not in KINDS or not (node.isascii() and node.isdigit() and len(node) < 8):
+    if kind not in PICTURES or not (node.isascii() and node.isdigit() and len(node) < 8):
         raise BadRequest("no such picture")
     if px is not None and px not in map(str, SIZES):
         raise BadRequest("no such size")

@@ -52,6 +52,7 @@ STRATEGY_NAMES = {
 }
 VERIFIER_NAMES = {
     "image_reward": "ImageReward",
+    "judge": "Judge",
     "clip_score": "CLIPScore",
     "aesthetic": "Aesthetic",
 }

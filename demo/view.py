@@ -22,11 +22,14 @@ MAX_UNITS = 18.0     # height of a column, as far as leaving out pruned nodes ca
 MAX_THUMBS = 160     # every candidate of a default search
 
 # The range of scores that colours span, per verifier, so that colours compare between runs; scores outside widen it.
-# A faithful image has a mean reward of 1 and a mismatched one of -1; CLIPScore is 100 x cosine; Aesthetic has marks.
+# A faithful image has a mean reward of 1 and a mismatched one of -1; the judge is a mean log-probability, 0 at best;
+# CLIPScore is 100 x cosine; Aesthetic has marks.
 SPANS: Mapping[str, tuple[float, float]] = {
-    "image_reward": (-1.2, 1.1), "clip_score": (0.0, 100.0), "aesthetic": (1.0, 10.0),
+    "image_reward": (-1.2, 1.1), "judge": (-3.0, 0.0), "clip_score": (0.0, 100.0), "aesthetic": (1.0, 10.0),
     "rank": (0.0, 1.0), "zscore": (-2.0, 2.0),  # ensembles
 }  # fmt: skip
+
+PICTURES = {"t": "preview", "l": "look", "f": "final"}  # first part of a picture's address -> what it shows
 
 Row = dict[str, Any]
 Place = tuple[int, bool, int, int]

@@ -113,6 +113,7 @@ export class Inspector {
       picture, this.path(facts),
       el("p", { class: `bs-why bs-why-${facts.state}`, text: facts.why }),
       factRows(facts.scores.map((score) => [score.part ? `${score.name} (${score.part})` : score.name, number(score.value), score.part])),
+      factRows(facts.answers.map((answer) => [answer.text, `${answer.yes > 0.5 ? "yes" : "no"}, ${answer.by} ${number(answer.yes)}`])),
       factRows(facts.pairs));
     if (open) this.element.classList.add("bs-open");
   }

@@ -127,3 +127,22 @@ def test_forged_node_ids_get_a_sentence(world, node):
     _, inspect = make_remote(library, runner)
     assert inspect({"run": run, "node": node}) == {"error": strings.BAD_NODE}
     assert inspect({"run": run, "node": 0})["title"] == "Prompt"
+
+
+def test_the_inspector_shows_what_a_verifier_answers_about_the_picture(world, monkeypatch):
+    """Asked when a node is selected, not before; a node without a picture has nothing to ask about."""
+    store, runner, library = world
+    run = runner.start(specs())
+    wait(lambda: store.status(run) == "finished")
+    _, inspect = make_remote(library, runner)
+    reader = library.reader(run)
+    reader.update()
+    best = reader.tree.best().id
+    assert inspect({"run": run, "node": best})["answers"] == []
+    verifier, seen = runner.models.verifier("warmth"), []
+    told = lambda prompt, images: seen.append((prompt, images.shape)) or [[("is it warm?", 0.75)]]  # noqa: E731
+    monkeypatch.setattr(verifier, "answers", told, raising=False)
+    answers = inspect({"run": run, "node": best})["answers"]
+    assert [(row["text"], row["yes"]) for row in answers] == [("is it warm?", 0.75)]
+    assert seen[0][0] == reader.tree.spec.prompt and seen[0][1][0] == 1 and seen[0][1][-1] == 3
+    assert inspect({"run": run, "node": 0})["answers"] == []
