@@ -289,5 +289,5 @@ def test_workers_return_results_in_order(world):
     """Other processes know no toy, so all they can say is that it failed: which must come back as a result too."""
     jobs = [(row, replace(SPEC, prompt=row.prompt)) for row in PROMPTS]
     results = list(run._results(jobs, 2))
-    assert [result["id"] for result in results] == [run._row_id(row) for row in PROMPTS]
+    assert [result["id"] for result in results] == [run.row_id(row) for row in PROMPTS]
     assert all(result["strict"] == 0 and "unknown generator 'toy'" in result["error"] for result in results)

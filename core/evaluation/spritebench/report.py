@@ -42,15 +42,19 @@ def report(results: Results) -> dict[str, Any]:
         "cost": _cost(ran), "selection": _selection(results), "errors": _errors(results),
     }  # fmt: skip
     if ORACLE.exists():
-        known = json.loads(ORACLE.read_text())
-        known = known.get("by_eye", known)  # generated images if people looked at some, else degraded renders
-        found["strict_corrected"] = _corrected(found["strict"]["mean"], known["sensitivity"], known["specificity"])
+        found["strict_corrected"] = corrected(found["strict"]["mean"])
     return found
 
 
-def _corrected(seen: float, sensitivity: float, specificity: float) -> float | None:
-    told = sensitivity + specificity > 1
-    return round(corrected_rate(seen, sensitivity, specificity), 4) if told else None
+def corrected(seen: float) -> float | None:
+    """The strict rate behind what the oracle saw, by its known errors; None where these are not known or too many."""
+    if not ORACLE.exists():
+        return None
+    known = json.loads(ORACLE.read_text())
+    known = known.get("by_eye", known)  # generated images if people looked at some, else degraded renders
+    if known["sensitivity"] + known["specificity"] <= 1:
+        return None
+    return round(corrected_rate(seen, known["sensitivity"], known["specificity"]), 4)
 
 
 def by_tag(results: Results, metric: str) -> dict[str, np.ndarray]:

@@ -86,10 +86,10 @@ def part_file(spec: RunSpec) -> Path:
 
 
 def _key(job: Job) -> tuple[str, int]:
-    return _row_id(job[0]), job[1].seed
+    return row_id(job[0]), job[1].seed
 
 
-def _row_id(row: Row) -> str:
+def row_id(row: Row) -> str:
     """The row's id, and a mark of what it says: a changed prompt is another one."""
     mark = hashlib.sha256(json.dumps(row.to_json()).encode()).hexdigest()[:8]
     return f"{row.id}:{mark}"
@@ -121,7 +121,7 @@ def _one_thread() -> None:
 def one_run(job: Job) -> dict[str, Any]:
     """One search to its end and the oracle's verdicts, in numbers. Never raises but for a person's Ctrl-C."""
     row, spec = job
-    result = {"id": _row_id(row), "seed": spec.seed, "tag": row.tag, "split": row.split}
+    result = {"id": row_id(row), "seed": spec.seed, "tag": row.tag, "split": row.split}
     try:
         return result | _judged(row, spec)
     except Exception as error:  # whatever it is, the image is not there
