@@ -97,7 +97,8 @@ def test_devices_are_arguments_and_pickles_are_not_loaded(path):
 
 
 @pytest.mark.parametrize(
-    "name", ["cli", "compare", "report", "request", "registry", "runs", "generators.registry", "verifiers.registry"]
+    "name",
+    ["answers", "cli", "compare", "report", "request", "registry", "runs", "generators.registry", "verifiers.registry"],
 )
 def test_what_answers_at_once_imports_nothing_heavy(name):
     """Only inside functions."""

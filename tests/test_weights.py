@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from core.models.weights import FOLDER, sha256
 
-MODELS = ("tokenizer", "next_scale", "flow", "image_reward", "clip_score", "aesthetic")
+MODELS = ("tokenizer", "next_scale", "flow", "image_reward", "judge", "clip_score", "aesthetic")
 FILES = sorted(FOLDER.rglob("*.safetensors"))
 TOLD = {"name", "about", "data", "seed", "steps", "images_seen", "minutes", "hardware", "command", "metrics"}
 
