@@ -137,3 +137,50 @@ def rate_interval(hits: int, count: int) -> Interval:
     middle = (rate + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * sqrt(rate * (1 - rate) / count + z * z / (4 * count * count))
     return {"mean": round(rate, 4), "low": round(max(0.0, middle - half), 4), "high": round(min(1.0, middle + half), 4)}
+
+
+def rate_difference(one: Interval, other: Interval) -> Interval:
+    """one - other of two independent rates, with Newcombe's interval (1998) from their own."""
+    apart = one["mean"] - other["mean"]
+    down = sqrt((one["mean"] - one["low"]) ** 2 + (other["high"] - other["mean"]) ** 2)
+    up = sqrt((one["high"] - one["mean"]) ** 2 + (other["mean"] - other["low"]) ** 2)
+    return {"mean": round(apart, 4), "low": round(apart - down, 4), "high": round(apart + up, 4)}
+
+
+# Scores against what is true
+
+
+def auc(good: Sequence[float], bad: Sequence[float]) -> float:
+    """The chance that one of the good scores is above one of the bad, a tie counting half."""
+    return float(_wins(good, bad).mean())
+
+
+def _wins(good: Sequence[float], bad: Sequence[float]) -> np.ndarray:
+    """[good, bad] 1 where the good score is above, one half where they tie."""
+    apart = np.subtract.outer(np.asarray(good, float), np.asarray(bad, float))
+    return (apart > 0) + 0.5 * (apart == 0)
+
+
+def auc_interval(good: Sequence[float], bad: Sequence[float], seed: int = 0) -> Interval:
+    """`auc` of scores that come in pairs, a good one against the bad ones of other pairs; pairs are resampled whole."""
+    wins, count = _wins(good, bad).astype(np.float32), len(good)
+    np.fill_diagonal(wins, 0)
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), ROUNDS).astype(np.float32)
+    drawn = drawn[(drawn > 0).sum(1) > 1]  # of few pairs one alone may have been drawn
+    rounds = ((drawn @ wins) * drawn).sum(1) / (count**2 - (drawn**2).sum(1))
+    return _interval(float(wins.sum()) / (count * (count - 1)), rounds)
+
+
+def calibration_error(chances: Sequence[float], outcomes: Sequence[float], bins: int = 15, seed: int = 0) -> Interval:
+    """Expected calibration error over bins of equal width (Guo et al. 2017), with a normal bootstrap interval.
+
+    A percentile interval would lie above the figure: resampling adds noise, and every bin counts it as error.
+    """
+    chances, outcomes = np.asarray(chances, float), np.asarray(outcomes, float)
+    which = np.minimum((chances * bins).astype(int), bins - 1)
+    off = np.eye(bins)[which] * (chances - outcomes)[:, None]  # [images, bins]
+    count = len(chances)
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), ROUNDS // 10)
+    rounds = np.abs(drawn @ off).sum(1) / count
+    error, spread = float(np.abs(off.sum(0)).sum() / count), 1.96 * float(rounds.std())
+    return {"mean": round(error, 4), "low": round(max(0.0, error - spread), 4), "high": round(error + spread, 4)}
