@@ -20,6 +20,7 @@ from core.training.judge import (
     fit_temperature,
     motley,
     naming_loss,
+    pose,
     sort,
     tokens_of,
     twist,
@@ -123,7 +124,7 @@ def test_lessons_are_full_true_and_as_often_yes_as_no():
 def test_weights_make_every_sort_of_question_undecided():
     """What is asked tells nothing of the answer, be it "exactly one" or "exactly five"."""
     rng = random.Random(1)
-    chosen = [choose(rng, scene, describe(scene, rng), [describe(other, rng)])
+    chosen = [choose(rng, scene, pose(describe(scene, rng)), [pose(describe(other, rng))])
               for scene, other in zip(SCENES, SCENES[1:], strict=False)]  # fmt: skip
     weight = training.balance(chosen)
     sums: dict = {}
@@ -136,7 +137,7 @@ def test_weights_make_every_sort_of_question_undecided():
 def test_chosen_questions_have_their_answers_by_construction():
     rng = random.Random(2)
     for scene, other in zip(SCENES, SCENES[1:], strict=False):
-        for question, said in choose(rng, scene, describe(scene, rng), [describe(other, rng)]):
+        for question, said in choose(rng, scene, pose(describe(scene, rng)), [pose(describe(other, rng))]):
             assert answer(question, scene) is said
             assert all(word in VOCABULARY for word in question.words)
 

@@ -27,7 +27,7 @@ from core.training.loop import Options, export, options, train
 from core.training.verifier_checks import Score, check_matching, decodes, draw
 from core.world.captions import describe, full_prompt
 from core.world.compose import atlas_on, compose
-from core.world.corruptions import change, left_out, read
+from core.world.corruptions import Wish, change, left_out, read
 from core.world.holdouts import held_out
 from core.world.questions import MAX_ASKED, Question, answer, questions
 from core.world.scene import CANVAS, RELATION_MARGIN, Scene, sample_look, sample_scene
@@ -60,11 +60,10 @@ class Lesson:
 def batch(rng: random.Random, size: int) -> Lesson:
     groups = make_groups(rng, size // MEMBERS, MEMBERS)
     scenes = [motley(rng, scene) if rng.random() < MOTLEY else scene for scene in groups.scenes]
-    prompts = [describe(scene, rng) for scene in groups.scenes]
-    chosen = [choose(rng, scene, *_neighbours(prompts, index)) for index, scene in enumerate(scenes)]
+    posed = [pose(describe(scene, rng)) for scene in groups.scenes]
+    chosen = [choose(rng, scene, *_neighbours(posed, index)) for index, scene in enumerate(scenes)]
     weight = balance(chosen)
-    asked, yes, weighed = torch.zeros(size, ASKED, SLOTS, dtype=torch.long), torch.zeros(2, size, ASKED), None
-    yes, weighed = yes
+    asked, (yes, weighed) = torch.zeros(size, ASKED, SLOTS, dtype=torch.long), torch.zeros(2, size, ASKED)
     for row, found in enumerate(chosen):
         asked[row, : len(found)] = encode([question for question, _ in found])
         yes[row, : len(found)] = torch.tensor([float(said) for _, said in found])
@@ -72,10 +71,17 @@ def batch(rng: random.Random, size: int) -> Lesson:
     return Lesson(scenes, groups.damages, asked, yes, weighed, torch.stack([tokens_of(scene) for scene in scenes]))
 
 
-def _neighbours(prompts: list[str], index: int) -> tuple[str, list[str]]:
+Posed = tuple[Wish, tuple[Question, ...]]  # a prompt, read
+
+
+def pose(prompt: str) -> Posed:
+    return read(prompt), questions(prompt)
+
+
+def _neighbours(posed: list[Posed], index: int) -> tuple[Posed, list[Posed]]:
     """The prompt of an image and those of its group and of one image of the next."""
     start = index // MEMBERS * MEMBERS
-    return prompts[index], [*prompts[start : start + MEMBERS], prompts[(index + MEMBERS) % len(prompts)]]
+    return posed[index], [*posed[start : start + MEMBERS], posed[(index + MEMBERS) % len(posed)]]
 
 
 def motley(rng: random.Random, scene: Scene) -> Scene:
@@ -99,13 +105,12 @@ def _several(scene: Scene, noun: str) -> bool:
     return sum(thing.noun == noun for thing in scene.things) > 1
 
 
-def choose(rng: random.Random, scene: Scene, prompt: str, others: list[str]) -> list[tuple[Question, bool]]:
+def choose(rng: random.Random, scene: Scene, own: Posed, others: list[Posed]) -> list[tuple[Question, bool]]:
     """Up to ASKED questions with their answers, half of them yes, of as many kinds as there are."""
-    own = questions(prompt)
-    found = dict.fromkeys([*own, *(twist(rng, question, scene) for question in own for _ in range(2))])
-    for other in others:
-        if not left_out(read(other), scene):
-            found |= dict.fromkeys(questions(other))
+    found = dict.fromkeys([*own[1], *(twist(rng, question, scene) for question in own[1] for _ in range(2))])
+    for wish, asked in others:
+        if not left_out(wish, scene):
+            found |= dict.fromkeys(asked)
     told = [(question, answer(question, scene)) for question in found if _clear(question, scene)]
     rng.shuffle(told)
     parts = [_spread([one for one in told if one[1] is said])[: ASKED // 2] for said in (True, False)]

@@ -5,6 +5,7 @@ scene that shows the prompt. What is asked of a thing that is not there is answe
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from core.world.corruptions import Wish, read
 from core.world.scene import Group, Scene, groups_hold
@@ -34,6 +35,7 @@ class Question:
     text: str = field(default="", compare=False)
 
 
+@lru_cache(maxsize=1024)
 def questions(prompt: str) -> tuple[Question, ...]:
     """What `prompt` says as questions: objects and counts, looks, then relations, background, and nothing else.
 

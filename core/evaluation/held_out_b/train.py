@@ -27,7 +27,7 @@ from core.training.loop import Options, Progress, card, hardware, options, train
 from core.training.verifier_checks import Score, check_matching, draw, sheet
 from core.world.captions import describe
 from core.world.compose import atlas_on, compose
-from core.world.corruptions import change, corrupt, left_out, read
+from core.world.corruptions import Wish, change, corrupt, left_out, read
 from core.world.questions import ASKED, MAX_ASKED, Question, answer, questions
 from core.world.scene import CANVAS, Scene, sample_scene
 
@@ -55,11 +55,12 @@ def batch(rng: random.Random, size: int) -> Lesson:
     triples = [_triple(rng) for _ in range(size // MEMBERS)]
     scenes = [scene for triple in triples for scene in triple]
     prompts = [describe(scene, rng, complete=0.7) for scene in scenes]
+    posed = [(read(prompt), questions(prompt)) for prompt in prompts]
     asked, yes = torch.zeros(len(scenes), ASKS, SLOTS, dtype=torch.long), torch.zeros(len(scenes), ASKS)
     for row, scene in enumerate(scenes):
         start = row // MEMBERS * MEMBERS
-        near = [prompts[n] for n in range(start, start + MEMBERS) if n != row]
-        found = choose(rng, scene, prompts[row], near, prompts[(row + MEMBERS) % len(prompts)])
+        near = [posed[n] for n in range(start, start + MEMBERS) if n != row]
+        found = choose(rng, scene, [posed[row], *near, posed[(row + MEMBERS) % len(posed)]])
         asked[row, : len(found)] = encode([question for question, _ in found])
         yes[row, : len(found)] = torch.tensor([float(said) for _, said in found])
     damages = [one for _ in triples for one in [damage(rng)] * MEMBERS]
@@ -87,13 +88,15 @@ def damage(rng: random.Random) -> Damage:
     return Damage(blur=rng.choice((1, 2, 3)), grain=rng.uniform(0.01, 0.14))
 
 
-def choose(rng: random.Random, scene: Scene, own: str, near: list[str], far: str) -> list[tuple[Question, bool]]:
-    """Half of ASKS with yes, from the image's own prompt first; half with no, from its neighbours' first."""
+def choose(
+    rng: random.Random, scene: Scene, posed: list[tuple[Wish, tuple[Question, ...]]]
+) -> list[tuple[Question, bool]]:
+    """Half of ASKS with yes, half with no, from the first prompts first: its own, its neighbours', a stranger's."""
     parts: dict[bool, list[Question]] = {True: [], False: []}
-    for prompt in (own, *near, far):
-        if left_out(read(prompt), scene):
+    for wish, asked in posed:
+        if left_out(wish, scene):
             continue
-        asked = [question for question in questions(prompt) if _sure(question, scene)]
+        asked = [question for question in asked if _sure(question, scene)]
         for question in rng.sample(asked, len(asked)):
             parts[answer(question, scene)].append(question)
     found = {said: list(dict.fromkeys(part))[: ASKS // 2] for said, part in parts.items()}
