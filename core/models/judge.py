@@ -21,10 +21,11 @@ from core.models.text import TABLE, TextBlock
 from core.models.tokenizer import ResBlock
 from core.world.captions import INDEX
 from core.world.questions import ASKED, MAX_NOUNS, Question
-from core.world.vocabulary import COLOURS, KINDS, PATTERNS, SIZE_NAMES
+from core.world.vocabulary import BACKGROUNDS, COLOURS, KINDS, PATTERNS, SIZE_NAMES
 
 SLOTS = 1 + MAX_NOUNS
-NAMED = ([kind.noun for kind in KINDS], COLOURS, PATTERNS, SIZE_NAMES)  # families of words, of which a token names one
+# Families of words: a token names one of each or none. The last is of tokens that show no thing.
+NAMED = ([kind.noun for kind in KINDS], list(COLOURS), list(PATTERNS), list(SIZE_NAMES), list(BACKGROUNDS))
 FAMILIES = tuple(1 + len(words) for words in NAMED)  # with "none" first
 MOST = 6  # things that are counted apart
 
@@ -35,18 +36,20 @@ def encode(questions: Sequence[Question]) -> Tensor:
     return torch.tensor([row + [0] * (SLOTS - len(row)) for row in rows], dtype=torch.long).view(-1, SLOTS)
 
 
-def _columns() -> Tensor:
-    """Word index [TABLE] -> its column among the maps of `Naming`; W, an empty one, for words that no token names."""
-    words = [word for family in NAMED for word in family]
-    columns = torch.full((TABLE,), len(words))
-    columns[[INDEX[word] for word in words]] = torch.arange(len(words))
+def _columns(*families: Sequence[str]) -> Tensor:
+    """Word index [TABLE] -> its column among the maps of NAMED; W, an empty one, for words of no such family."""
+    columns, start = torch.full((TABLE,), sum(map(len, NAMED))), 0
+    for family in NAMED:
+        if family in families:
+            columns[[INDEX[word] for word in family]] = start + torch.arange(len(family))
+        start += len(family)
     return columns
 
 
 @dataclass(frozen=True)
 class JudgeConfig:
-    widths: tuple[int, int, int] = (64, 128, 160)  # channels at 32, 16 and 8 px; the second is D
-    depth: int = 1  # layers in which image tokens see each other
+    widths: tuple[int, int, int] = (64, 128, 144)  # channels at 32, 16 and 8 px; the second is D
+    depth: int = 2  # layers in which image tokens see each other
     fusion_depth: int = 2  # layers in which the words of a question see the image and each other
     side: int = 16  # image tokens a side
 
@@ -58,7 +61,8 @@ class Trunk(nn.Module):
         super().__init__()
         a, b, c = config.widths
         self.fine = nn.Sequential(
-            nn.PixelUnshuffle(4), nn.Conv2d(48, a, 3, padding=1), ResBlock(a), ResBlock(a),  # [B, a, 32, 32]
+            nn.PixelUnshuffle(4), nn.Conv2d(48, a, 3, padding=1),
+            ResBlock(a), ResBlock(a), ResBlock(a),  # [B, a, 32, 32]
             nn.Conv2d(a, b, 4, stride=2, padding=1), ResBlock(b), ResBlock(b),  # [B, b, 16, 16]
         )  # fmt: skip
         self.coarse = nn.Sequential(
@@ -112,7 +116,8 @@ class Gather(nn.Module):
         width = config.widths[1]
         self.value, self.proj = nn.Linear(width, width), nn.Linear(width, width)
         self.told = nn.Sequential(nn.Linear(self.FEATURES, width), nn.GELU(), nn.Linear(width, width))
-        self.register_buffer("columns", _columns(), persistent=False)
+        self.register_buffer("columns", _columns(*NAMED[:-1]), persistent=False)
+        self.register_buffer("grounds", _columns(NAMED[-1]), persistent=False)  # "blue" is another map there
         centres = (torch.arange(config.side) + 0.5) / config.side
         rows, columns = torch.meshgrid(centres, centres, indexing="ij")
         self.register_buffer("places", torch.stack([columns, rows], -1).view(-1, 2), persistent=False)  # x, y: [N, 2]
@@ -121,7 +126,7 @@ class Gather(nn.Module):
         """tokens [B, N, D], names of `Naming`, asked [B, P, S] -> [B, P, S, D]."""
         words, ground, centre = maps(names)
         about_ground = asked[..., :1] == 1 + ASKED.index("background")
-        column = torch.where(about_ground, words.shape[1] - 1, self.columns[asked])
+        column = torch.where(about_ground, self.grounds[asked], self.columns[asked])
         batch = torch.arange(len(asked), device=asked.device)[:, None, None]
         shown = words[batch, column]  # [B, P, S, N]
         # The slot of the kind gathers what is no thing at all: the background.

@@ -36,7 +36,8 @@ from core.world.vocabulary import BACKGROUNDS, COLOURS, KINDS, NUMBERS, OPPOSITE
 MEMBERS, ASKED = 4, 16  # images of a group, questions of an image
 MOTLEY = 0.12  # share of scenes in which one of several equal things gets a look of its own, as generators err
 CELLS = JudgeConfig().side  # image tokens a side
-SHARE = 16.0  # weight of all tokens of one thing beside one token of background
+SHARE = 64.0  # weight of all tokens of one thing beside one token of background; with 16 it learns half as fast
+PAPERS = {name: index + 1 for index, name in enumerate(BACKGROUNDS)}
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Lesson:
     asked: Tensor  # [B, Q, S]
     yes: Tensor  # [B, Q]
     weight: Tensor  # [B, Q] 0 for padding; yes and no of every sort of question weigh the same
-    shown: Tensor  # [B, N, 6], see `tokens_of`
+    shown: Tensor  # [B, N, 7], see `tokens_of`
 
     def to(self, device: torch.device) -> "Lesson":
         return replace(self, **{key: getattr(self, key).to(device) for key in ("asked", "yes", "weight", "shown")})
@@ -179,12 +180,12 @@ def balance(chosen: list[list[tuple[Question, bool]]]) -> dict[tuple[tuple, bool
 
 
 def tokens_of(scene: Scene) -> Tensor:
-    """[N, 6]: noun, colour, pattern, size, whether a thing has its centre here, and the weight; as core.training.cells.
+    """[N, 7]: noun, colour, pattern, size, background (0 is none), whether a thing has its centre here, the weight.
 
-    The tokens of a thing share one weight, so that small things count as much as big ones.
+    As core.training.cells, but the tokens of a thing share one weight, so that small things count as much as big ones.
     """
-    grid, side = np.zeros((CELLS, CELLS, 6), np.float32), CANVAS / CELLS
-    grid[..., 5] = 1
+    grid, side = np.zeros((CELLS, CELLS, 7), np.float32), CANVAS / CELLS
+    grid[...] = (0, 0, 0, 0, PAPERS[scene.background], 0, 1)
     for thing in scene.things:
         half = 0.42 * thing.size / side  # a sprite does not fill its square
         x, y = thing.x / side - 0.5, thing.y / side - 0.5  # in cells, cell centres being whole numbers
@@ -192,19 +193,19 @@ def tokens_of(scene: Scene) -> Tensor:
         columns = slice(max(0, math.ceil(x - half)), math.floor(x + half) + 1)
         part = grid[rows, columns]
         look = TINTS.get(thing.colour, 0), MARKS.get(thing.pattern, 0), SPANS.get(thing.size_name, 0)
-        part[...] = (NOUNS[thing.noun], *look, 0, SHARE / (part.shape[0] * part.shape[1]))
-        grid[int(thing.y // side), int(thing.x // side), 4] = 1
-    return torch.from_numpy(grid.reshape(-1, 6))
+        part[...] = (NOUNS[thing.noun], *look, 0, 0, SHARE / (part.shape[0] * part.shape[1]))
+        grid[int(thing.y // side), int(thing.x // side), 5] = 1
+    return torch.from_numpy(grid.reshape(-1, 7))
 
 
 # Loss
 
 
 def naming_loss(names: Tensor, shown: Tensor) -> Tensor:
-    """Cross-entropies of what tokens name, logits [B, N, sum(FAMILIES) + 1] against [B, N, 6], summed over families."""
+    """Cross-entropies of what tokens name, logits [B, N, sum(FAMILIES) + 1] against [B, N, 7], summed over families."""
     *families, centre = names.flatten(0, 1).split((*FAMILIES, 1), -1)
     shown = shown.flatten(0, 1)
-    answers, centres, weight = shown[:, :4].long(), shown[:, 4], shown[:, 5]
+    answers, centres, weight = shown[:, :-2].long(), shown[:, -2], shown[:, -1]
     # Not weighted: the sum of these probabilities is to be the number of things.
     found = F.binary_cross_entropy_with_logits(centre[:, 0], centres, reduction="sum") / centres.sum().clamp(min=1)
     entropies = [F.cross_entropy(part, answers[:, i], reduction="none") for i, part in enumerate(families)]
