@@ -133,14 +133,14 @@ def sheet(
 
 
 def _caption(draw: ImageDraw.ImageDraw, found: Sequence[Mapping], shown: Sequence[Column], verifier: str) -> None:
-    amounts = ", ".join(f"{column.title} {column.gflop:.3g}" for column in shown)
-    lines = [f"{len(found)} prompts of SpriteBench dev, of all tags alike, chosen by {verifier}. GFLOP: {amounts}."]
+    amounts = " · ".join(f"{column.title}: {column.gflop:.3g}" for column in shown)
+    lines = [f"{len(found)} prompts of SpriteBench dev, all tags alike, chosen by {verifier}. GFLOP at most: {amounts}"]
     if any(passed is None for one in found for passed in one["strict"]):
         lines.append("No marks: the oracle's weights are not there.")
     else:
         counts = [sum(one["strict"][c] for one in found) for c in range(len(shown))]
-        passes = ", ".join(f"{column.title} {count}" for column, count in zip(shown, counts, strict=True))
-        lines.append(f"A tick: the oracle finds exactly what the prompt says. Of {len(found)}: {passes}.")
+        passes = " · ".join(f"{column.title}: {count}" for column, count in zip(shown, counts, strict=True))
+        lines.append(f"A tick: the oracle finds exactly what the prompt says. Of {len(found)}: {passes}")
     for number, line in enumerate(lines):
         draw.text((GAP, 8 + 24 * number), line, fill="black", font=_font(17))
 

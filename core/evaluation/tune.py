@@ -40,7 +40,7 @@ SEED = 1  # of the streams of samples
 FLAT, RAMP = (1.0,) * 6, (0.6, 0.7, 0.8, 1.0, 1.2, 1.4)  # guidance by scale
 WARM, MILD, COOL = (1.0, 1.0, 0.9, 0.8, 0.7, 0.6), (0.9, 0.9, 0.8, 0.7, 0.5, 0.4), (0.7, 0.7, 0.6, 0.5, 0.4, 0.3)
 AR_GRID = [
-    emoji_ar.Sampling(cfg=tuple(cfg * x for x in ramp), tau=tau)
+    emoji_ar.Sampling(cfg=tuple(round(cfg * x, 3) for x in ramp), tau=tau)
     for cfg, ramp, tau in product((1.5, 2.5, 4.0), (FLAT, RAMP), (WARM, MILD, COOL))
 ]
 FLOW_GRID = [
@@ -143,8 +143,9 @@ def tune(name: str, grid: Sequence[Sampling], rows: Sequence[Row], screen: int |
 
 
 def _guided(sampling: Sampling, times: float) -> Sampling:
-    cfg = sampling.cfg
-    return replace(sampling, cfg=tuple(x * times for x in cfg) if isinstance(cfg, tuple) else cfg * times)
+    if isinstance(sampling, emoji_ar.Sampling):
+        return replace(sampling, cfg=tuple(round(x * times, 3) for x in sampling.cfg))
+    return replace(sampling, cfg=round(sampling.cfg * times, 3))
 
 
 def _as_given(trial: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from core.evaluation.headline.make import figures, headline, loaded, say, write
 from core.evaluation.headline.pages import headline_page
 from core.evaluation.headline.runs import held_out_b
 from core.evaluation.prompts import dev_rows
+from core.evaluation.spritebench.rows import FOLDER, read_rows
 from core.generators.registry import GENERATORS, load_generator
 from core.search.errors import BadRequest, BeamscopeError
 from core.verifiers.registry import VERIFIERS, load_verifier
@@ -48,7 +49,8 @@ def main() -> int:
         return 2
     if outcomes is not None:
         command = "python -m core.evaluation.headline"
-        found = figures(outcomes, {"of": len(rows), "missing": missing, "hours": args.hours, "command": command})
+        of = len(read_rows(FOLDER / "dev.jsonl"))
+        found = figures(outcomes, {"of": of, "missing": missing, "hours": args.hours, "command": command})
         write(found, outcomes)
         print(headline_page(found))
     return 0

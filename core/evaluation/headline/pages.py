@@ -10,6 +10,14 @@ from core.evaluation.statistics import in_words
 
 COLUMNS = ("generator", "strategy (params, look)", "verifier", "NFE", "GFLOP gen / dec / ver", "s", "strict [95% CI]",
            "Δ vs best of n at equal GFLOP [95% CI]", "p (Holm)", "selection efficiency", "B z", "unclear")  # fmt: skip
+NOTES = (
+    "NFE counts steps of candidates, as papers do, and hides what a step costs. s: median of a run on one thread.",
+    "Selection efficiency: the share of the headroom over a single sample that was harvested; for best of n up to "
+    "pass@n, for a search up to the best of its finished leaves.",
+    "B z is what the held-out verifier B thinks of the returned image, in standard deviations of single samples of "
+    "emoji-ar on the same prompt.",
+    "Both models' guidance, temperature and steps were tuned on the same dev prompts (tune.json), at single samples.",
+)
 Found = Mapping[str, Any]
 
 
@@ -25,11 +33,12 @@ def headline_page(found: Found) -> str:
         "counts as wrong.",
     ]  # fmt: skip
     if made["prompts"] < made["of"]:
-        lines += ["", f"**Only {made['prompts']} prompts**, the first {made['per_tag']} of each tag: there was no time "
-                  "for more."]  # fmt: skip
+        why = "" if made["hours"] is None else f", as many as --hours {made['hours']:g} allowed"
+        lines += ["", f"**Only {made['prompts']} prompts**, the first {made['per_tag']} of each tag{why}."]
     lines += [f"Not there: {reason}." for reason in made["missing"]]
     lines += ["", "![Strict score against total GFLOP](headline.svg)", "", *_compared(found["comparisons"], made)]
-    lines += ["", "## All settings", "", *_table(found["rows"], found["comparisons"], made)]
+    lines += ["", "## All settings", "", *_table(found["rows"], found["comparisons"], made), ""]
+    lines += [f"- {note}" for note in NOTES]
     lines += ["", *_losses(found["rows"])]
     if found["refused"]:
         lines += ["", "## What does not fit its budget", "",

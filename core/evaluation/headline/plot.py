@@ -1,4 +1,4 @@
-"""The headline's picture: a panel for each verifier, strict score over total GFLOP."""
+"""The headline's picture: a panel for each verifier, strict score over total GFLOP; budgets are dotted lines."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def plot(outcomes: Outcomes, path: Path) -> None:
 
     matplotlib.rcParams |= {"svg.hashsalt": "headline", "font.size": 11}  # the same figures give the same file
     verifiers = outcomes.plan.verifiers
-    figure, axes = pyplot.subplots(1, len(verifiers), figsize=(4.6 * len(verifiers), 5.2), sharey=True, squeeze=False,
+    size = (4.6 * len(verifiers), 5.2)
+    figure, axes = pyplot.subplots(1, len(verifiers), figsize=size, sharex=True, sharey=True, squeeze=False,
                                    layout="constrained")  # fmt: skip
     for axis, verifier in zip(axes[0], verifiers, strict=True):
         _panel(axis, outcomes, verifier)
@@ -63,7 +64,7 @@ def plot(outcomes: Outcomes, path: Path) -> None:
 
 
 def _panel(axis, outcomes: Outcomes, verifier: str) -> None:
-    from matplotlib.ticker import ScalarFormatter
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
 
     for line in (AR_RANDOM, FLOW_RANDOM):
         if line.generator in outcomes.plan.generators:
@@ -71,20 +72,23 @@ def _panel(axis, outcomes: Outcomes, verifier: str) -> None:
     for line in (line for line in STYLES if line not in (AR_RANDOM, FLOW_RANDOM)):
         _points(axis, outcomes, line, verifier)
     axis.set(title=f"chosen by {verifier}", xscale="log", xlabel="total GFLOP")
-    budgets = outcomes.plan.budgets
-    axis.set_xticks([budgets[0] / 8, budgets[0] / 4, budgets[0] / 2, *budgets])
-    axis.xaxis.set_major_formatter(ScalarFormatter())
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.minorticks_off()
     axis.grid(alpha=0.3)
+    for budget in outcomes.plan.budgets:
+        axis.axvline(budget, color="black", linewidth=0.8, linestyle=(0, (1, 4)))
 
 
 def _curve(axis, outcomes: Outcomes, line: Line, verifier: str) -> None:
-    """Best of n over its price, and a band around it."""
+    """Best of n over its price up to the largest budget, and a band around it."""
     colour, _, dashes = STYLES[line]
     prices = [price.flops / GIGA for price in outcomes.plan.prices[line.generator, verifier]]
-    curve = outcomes.curve(line.generator, verifier)
-    means = [outcomes.mean(of_n) for of_n in curve.T]
-    axis.plot(prices, means, dashes, color=colour, label=LABELS[line])
+    prices = [price for price in prices if price <= outcomes.plan.budgets[-1]]
+    if not prices:
+        return
+    curve = outcomes.curve(line.generator, verifier)[:, : len(prices)]
+    axis.plot(prices, [outcomes.mean(of_n) for of_n in curve.T], dashes, color=colour, label=LABELS[line])
     picked = sorted({round(i) for i in np.geomspace(1, len(prices), POINTS)})
     bands = [outcomes.interval(curve[:, n - 1]) for n in picked]
     axis.fill_between([prices[n - 1] for n in picked], *_limits(bands), color=colour, alpha=0.13, linewidth=0)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from importlib import import_module, util
 from time import monotonic, perf_counter
 from typing import Any
 
 import numpy as np
 
+from core.evaluation.held_out_b import load_b
 from core.evaluation.oracle.check import FAILED, Verdict, check
 from core.evaluation.oracle.oracle import load_oracle
 from core.evaluation.spritebench.rows import Row
@@ -26,7 +26,7 @@ from core.search.search import Search
 from core.verifiers.registry import load_verifier
 
 TIME_LIMIT = 600.0  # s a run; one that takes longer is stopped and counts as wrong
-HELD_OUT = "core.evaluation.held_out_b"  # load() -> a verifier; never one that a search could be guided by
+BATCH = 8  # images that are scored at once where a verifier does not say
 BITS = ("strict", "lenient", "gm", "unclear", "dead_zone")
 Images = dict[int, np.ndarray]
 
@@ -42,11 +42,9 @@ class Unscored:
 
 @lru_cache(maxsize=1)
 def held_out_b() -> Any | None:
-    """The verifier that guides no search, None where it or its weights are not there."""
-    if util.find_spec(HELD_OUT) is None:
-        return None
+    """The verifier that guides no search, None where its weights are not there."""
     try:
-        return import_module(HELD_OUT).load()
+        return load_b()
     except WeightsMissing:
         return None
 
@@ -71,7 +69,8 @@ def searched(spec: RunSpec, verifier: Any) -> tuple[Search, Images]:
 
 
 def scores_of(verifier: Any, prompt: str, images: Sequence[np.ndarray]) -> list[float]:
-    batches = (images[start : start + verifier.max_batch] for start in range(0, len(images), verifier.max_batch))
+    most = getattr(verifier, "max_batch", BATCH)
+    batches = (images[start : start + most] for start in range(0, len(images), most))
     scores = [float(score) for batch in batches for score in verifier.score(prompt, np.stack(batch))]
     if len(scores) != len(images) or not all(map(math.isfinite, scores)):
         raise ValueError(f"verifier {verifier.name} gave {scores} for {len(images)} images: one finite number each")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from core.evaluation.headline.plan import Plan, Setting
-from core.evaluation.headline.runs import HELD_OUT, held_out_b, pool_run, search_run
+from core.evaluation.headline.runs import held_out_b, pool_run, search_run
+from core.evaluation.held_out_b import FOLDER as FOLDER_OF_B
 from core.evaluation.oracle.oracle import load_oracle
 from core.evaluation.parts import Piece, part_file, waiting, weights_of
 from core.evaluation.prompts import by_turns
@@ -86,7 +88,7 @@ def pieces(plan: Plan, generators: Mapping[str, Any], rows: Sequence[Row], seeds
     """All work. The parts' names hold what decides results: sizes, how is sampled, weights."""
     units = [(row, seed) for row in rows for seed in range(seeds)]
     sampling = {name: repr(getattr(generator, "sampling", None)) for name, generator in generators.items()}
-    b = {HELD_OUT: _mark_of_b()}
+    b = {"held_out_b": _mark_of_b()}
 
     def pool(name: str) -> dict[tuple[str, int], Piece]:
         size, seconds = plan.sizes[name], prices.pool(plan, name)
@@ -107,9 +109,9 @@ def pieces(plan: Plan, generators: Mapping[str, Any], rows: Sequence[Row], seeds
 
 
 def _mark_of_b() -> str:
-    """Whether there is a held-out verifier, and which."""
-    b = held_out_b()
-    return "" if b is None else str(getattr(b, "sha256", b.name))
+    """Whether the held-out verifier looks on, and which."""
+    card = FOLDER_OF_B / "held_out_b.json"
+    return json.loads(card.read_text())["sha256"] if held_out_b() and card.exists() else ""
 
 
 def affordable(all_pieces: Pieces, rows: Sequence[Row], seeds: int, seconds: float) -> list[Row]:
