@@ -18,15 +18,17 @@ from core.search.budget import Cost
 from core.verifiers.pixels import pixels
 from core.world.questions import MAX_ASKED, questions
 
-FLOPS = 0  # of one image, by torch.utils.flop_counter
+FLOPS = 1_546_236_928  # of one image, by torch.utils.flop_counter
 UNDECIDED = math.log(0.5)  # the score where the prompt names nothing that could be asked about
 
 
 class JudgeScore:
+    """See core/verifiers/base.py."""
+
     name = "judge"
     cost = Cost(flops_verifier=FLOPS, verifier_calls=1)
-    max_batch = 4
-    image_bytes = 1  # measured
+    max_batch = 8  # 8 to 15 ms an image on two idle cores
+    image_bytes = 3_600_000  # measured
 
     def __init__(self, judge: Judge):
         self.judge = judge
