@@ -269,7 +269,7 @@ def test_verifiers_are_audited_on_samples(painter, monkeypatch, answers):
 
 def entry_of(answers, name: str = "judge") -> dict:
     spent = {"ms, batch 1": 3.0, "ms, best batch": 2.0, "best batch": 8, "GFLOP": 0.5, "weights, MB": 4.0,
-             "device": "a toy", "load": 0.0}  # fmt: skip
+             "machine": {"cpu": "a toy", "cores": 1, "load": 0.0}}  # fmt: skip
     return {
         "weights": {name: "abc"}, "pairs of every kind": COUNT, "not measured": "no samples", "cost": spent,
         "rows": [row.to_json() for row in figures.rows(name, answers[name], {})],

@@ -71,7 +71,7 @@ def bench(only: str | None = None, quick: bool = False, progress: Progress | Non
     if only not in (None, *PARTS):
         raise BadRequest(f"there is no part {only!r} of the bench: choose one of {', '.join(PARTS)}")
     progress, found = progress or _to_stderr, {"machine": machine()}
-    with _threads(THREADS):
+    with threads(THREADS):
         for name, measure in (QUICK if quick else FULL).items():
             if only in (None, name):
                 progress(name)
@@ -95,7 +95,8 @@ def machine() -> dict[str, Any]:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
+    """Within it torch computes on `count` threads."""
     import torch
 
     before = torch.get_num_threads()

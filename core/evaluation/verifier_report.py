@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +26,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.evaluation.candidates import candidates, outcomes
+from core.evaluation.engine import THREADS, machine, threads
 from core.evaluation.spritebench.rows import Row
 from core.evaluation.verifier_figures import details, ensemble, rows, table
 from core.evaluation.verifier_trials import Answers, Trial, adversarial, blank, images_of, retrieval_scenes, trials
@@ -45,15 +43,20 @@ BUILT_ON = {"aesthetic": ("clip_score",)}  # whose weights decide its scores too
 ENSEMBLES = (
     "rank:image_reward+clip_score", "rank:image_reward+clip_score+aesthetic", "rank:image_reward+judge+clip_score",
 )  # fmt: skip
-THREADS, BATCHES, REPEATS = 2, (1, 2, 4, 8, 16, 32), 5
+BATCHES, REPEATS = (1, 2, 4, 8, 16, 32), 5
 SUMMED = ("ms, batch 1", "ms, best batch", "GFLOP", "weights, MB")  # in the cost of an ensemble
 PROMPT = "a red car to the left of two striped hats"  # what the cost is measured on
 BEGIN, END = "<!-- validation: begin -->", "<!-- validation: end -->"
 MIXED = "samples of emoji-ar and emoji-flow"
+ASKING = (
+    "It answers questions one by one, and other questions teach it to miss a noun: a missing object is new to it as a "
+    "picture of its prompt, not as an answer."
+)
 REMARKS = {
     "aesthetic": "Blind to the prompt by construction: the negative control, without bars. About .5 is what it should "
     "have wherever the prompt decides.",
-    HELD_OUT: "Held out: no search can choose it.",
+    "judge": ASKING,
+    HELD_OUT: f"Held out: no search can choose it. {ASKING}",
 }
 OF_ENSEMBLES = (
     "Bars were set for single verifiers. Where two images are compared, the mean of the members' scores in units of "
@@ -88,9 +91,13 @@ def measure(verifiers: Mapping[str, Any], count: int, draw: bool = False, file: 
         found.hits["clip_score"] = retrieval(clip)
     try:
         prompts, images = candidates(draw, file)
-        ask(verifiers, sampled(prompts, images), found)
+    except (BeamscopeError, FileNotFoundError, RuntimeError) as error:  # also weights of another shape
+        found.missing = _in_one_line(error)
+        return found
+    ask(verifiers, sampled(prompts, images), found)
+    try:
         found.strict = {name: outcomes(prompts, some) for name, some in images.items()}
-    except (BeamscopeError, FileNotFoundError, RuntimeError) as error:
+    except (BeamscopeError, RuntimeError) as error:
         found.missing = _in_one_line(error)
     return found
 
@@ -111,7 +118,7 @@ def sampled(prompts: Sequence[Row], images: Mapping[str, np.ndarray]) -> list[Tr
     return [*found, adversarial(Trial(("candidates", MIXED), several, beside.shape[1]), MIXED)]
 
 
-@torch.inference_mode()
+@torch.no_grad()  # no inference_mode: sprites that are made in it could not be drawn with afterwards
 def retrieval(verifier: Any, sets: int = 4, size: int = 256) -> np.ndarray:
     """For every prompt whether the nearest image of its set is one that shows it. For the small CLIP only: images
     and prompts are embedded once."""
@@ -132,16 +139,6 @@ def retrieval(verifier: Any, sets: int = 4, size: int = 256) -> np.ndarray:
 # Cost
 
 
-@contextmanager
-def threads(number: int):
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def cost(verifier: Any) -> dict[str, Any]:
     """Milliseconds an image, one at a time and in the best batch, on THREADS threads; GFLOP; MB of weights."""
     images = np.stack([blank()] * max(BATCHES))
@@ -154,8 +151,7 @@ def cost(verifier: Any) -> dict[str, Any]:
     return {
         "ms, batch 1": round(spent[1], 2), "ms, best batch": round(spent[best], 2), "best batch": best,
         "GFLOP": round(counter.get_total_flops() / 1e9, 4), "weights, MB": size and round(size / 1e6, 2),
-        "device": f"{THREADS} threads of a {os.cpu_count()}-core {platform.machine()} CPU",
-        "load": round(os.getloadavg()[0], 1),
+        "machine": machine(),
     }  # fmt: skip
 
 
@@ -173,6 +169,14 @@ def together(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The cost of an ensemble: its members', one after another."""
     found = {key: round(sum(one[key] for one in costs), 4) for key in SUMMED}
     return {**costs[0], **found, "best batch": ", ".join(str(one["best batch"]) for one in costs)}
+
+
+def costs(names: Sequence[str], verifiers: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The cost of every name that these verifiers suffice for."""
+    alone = {name: cost(verifier) for name, verifier in verifiers.items()}
+    members = {name: Guide.parse(name).members for name in names}
+    return {name: together([alone[one] for one in parts]) if len(parts) > 1 else alone[name]
+            for name, parts in members.items() if set(parts) <= set(alone)}  # fmt: skip
 
 
 # The result
@@ -195,19 +199,14 @@ def _held_out() -> Any:
 
 def entries(names: Sequence[str], asked: Asked, verifiers: Mapping[str, Any], count: int) -> dict[str, dict[str, Any]]:
     """What verifiers.json holds of every name, ensembles from their members' answers."""
-    costs = {name: cost(verifier) for name, verifier in verifiers.items()}
     found = {}
-    for name in names:
+    for name, spent in costs(names, verifiers).items():
         guide = Guide.parse(name)
-        if any(member not in verifiers for member in guide.members):
-            continue
-        single = guide.rule == "single"
-        answers = asked.answers[name] if single else ensemble(guide, asked.answers)
+        answers = asked.answers[name] if guide.rule == "single" else ensemble(guide, asked.answers)
         figures = rows(name, answers, asked.strict, asked.hits.get(name))
         found[name] = {
             "weights": weights_of(name), "pairs of every kind": count, "rows": [row.to_json() for row in figures],
-            "details": details(answers, asked.strict), "not measured": asked.missing,
-            "cost": costs[name] if single else together([costs[member] for member in guide.members]),
+            "details": details(answers, asked.strict), "not measured": asked.missing, "cost": spent,
         }  # fmt: skip
     return found
 
@@ -231,7 +230,9 @@ def kept(path: Path) -> dict[str, dict[str, Any]]:
 
 def write(found: Mapping[str, dict[str, Any]], failed: Mapping[str, str], folder: Path = RESULTS) -> str:
     """Write the result files and the cards. Returns the Markdown."""
-    every = kept(folder / "verifiers.json") | found
+    old = {name: entry for name, entry in kept(folder / "verifiers.json").items()
+           if not set(Guide.parse(name).members) & set(failed)}  # fmt: skip
+    every = _in_order(old | found)
     text = markdown(every, failed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "verifiers.json").write_text(json.dumps({"verifiers": every, "not loaded": failed}, indent=1) + "\n")
@@ -240,6 +241,12 @@ def write(found: Mapping[str, dict[str, Any]], failed: Mapping[str, str], folder
         if ":" not in name and card_of(name).exists():
             into_card(card_of(name), section(name, entry))
     return text
+
+
+def _in_order(every: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """As the registry has them, then the held-out one, then ensembles."""
+    order = [*VERIFIERS, HELD_OUT]
+    return dict(sorted(every.items(), key=lambda item: (order.index(item[0]) if item[0] in order else 99, item[0])))
 
 
 def markdown(every: Mapping[str, dict[str, Any]], failed: Mapping[str, str]) -> str:
@@ -267,7 +274,8 @@ def section(name: str, entry: Mapping[str, Any]) -> str:
         *([remark] if remark else []),
         table(entry["rows"]),
         f"Cost of an image: {spent['ms, batch 1']} ms one at a time, {spent['ms, best batch']} ms in batches of "
-        f"{spent['best batch']} ({spent['device']}, load {spent['load']} while measured), {spent['GFLOP']} GFLOP; "
+        f"{spent['best batch']} ({THREADS} threads, {spent['machine']['cpu']}, load {spent['machine']['load']} of "
+        f"{spent['machine']['cores']} cores while measured), {spent['GFLOP']} GFLOP; "
         f"{spent['weights, MB']} MB of weights in memory.",
         *([f"Against the oracle on samples of generators: not measured. {entry['not measured']}"]
           if entry["not measured"] else []),
@@ -299,14 +307,19 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=400, help="pairs of every kind")
     parser.add_argument("--candidates", nargs="?", const="", metavar="FILE",
                         help="draw the samples that are missing; kept in FILE, by default in the cache")  # fmt: skip
+    parser.add_argument("--cost", action="store_true", help="measure the cost alone anew, on a machine that is quiet")
     args = parser.parse_args()
     names = [*args.verifiers, *([HELD_OUT] if args.b else [])] if args.verifiers else everything(args.b)
     verifiers, failed = loaded(names)
     if not verifiers:
         sys.exit("\n".join(f"{name}: {why}" for name, why in failed.items()) or "no verifier has weights yet")
     draw, file = args.candidates is not None, Path(args.candidates) if args.candidates else None
-    asked = measure(verifiers, args.count, draw, file)
-    print(write(entries(names, asked, verifiers, args.count), failed))
+    if args.cost:
+        known, spent = kept(RESULTS / "verifiers.json"), costs(names, verifiers)
+        found = {name: known[name] | {"cost": spent[name]} for name in spent if name in known}
+    else:
+        found = entries(names, measure(verifiers, args.count, draw, file), verifiers, args.count)
+    print(write(found, failed))
 
 
 if __name__ == "__main__":
