@@ -11,7 +11,7 @@ import argparse
 import sys
 
 from core.evaluation.headline import plan as planning
-from core.evaluation.headline.make import figures, headline, loaded, say, write
+from core.evaluation.headline.make import figures, headline, loaded, write
 from core.evaluation.headline.pages import headline_page
 from core.evaluation.headline.runs import held_out_b
 from core.evaluation.prompts import dev_rows
@@ -38,7 +38,6 @@ def main() -> int:
         generators, no_generators = loaded(planning.GENERATORS, GENERATORS, load_generator)
         verifiers, no_verifiers = loaded(args.verifiers, VERIFIERS, load_verifier)
         missing = no_generators + no_verifiers + ([] if held_out_b() else ["held_out_b (no column B z)"])
-        say([f"not there: {reason}" for reason in missing])
         if not generators or not verifiers:
             raise BadRequest("without a generator and a verifier there is nothing to compare: train them first")
         rows = dev_rows(args.prompts)
@@ -50,7 +49,8 @@ def main() -> int:
     if outcomes is not None:
         command = "python -m core.evaluation.headline"
         of = len(read_rows(FOLDER / "dev.jsonl"))
-        found = figures(outcomes, {"of": of, "missing": missing, "hours": args.hours, "command": command})
+        hours = args.hours if len(outcomes.rows) < len(rows) else None
+        found = figures(outcomes, {"of": of, "missing": missing, "hours": hours, "command": command})
         write(found, outcomes)
         print(headline_page(found))
     return 0

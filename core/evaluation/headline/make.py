@@ -24,14 +24,15 @@ RESULTS = Path(__file__).resolve().parents[3] / "assets" / "results"
 
 
 def loaded(names: Sequence[str], known: Mapping[str, Any], load: Callable[[str], Any]) -> tuple[dict, list[str]]:
-    """The models that are there, by name, and for the others why they are not."""
+    """The models that are there, by name, and for the others why they are not; how to get them is said on stderr."""
     found, missing = {}, []
     for name in names:
         try:
             pick("model", known, name)
             found[name] = load(name)
         except (BadRequest, WeightsMissing) as reason:
-            missing.append(f"{name} ({reason})")
+            missing.append(f"{name} ({'no weights' if isinstance(reason, WeightsMissing) else 'unknown'})")
+            say([f"{name} is not there: {reason}"])
     return found, missing
 
 
