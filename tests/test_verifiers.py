@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from core.models import weights
 from core.search.errors import BadRequest, WeightsMissing
-from core.verifiers import aesthetic, clip_score, image_reward
+from core.verifiers import aesthetic, clip_score, image_reward, judge
 from core.verifiers.registry import VERIFIERS, load_verifier
 from core.world.captions import words
 from tests.test_models import peak_bytes
@@ -81,6 +81,7 @@ def test_images_of_another_kind_are_refused(verifier):
         verifier.score(LEFT, ALL[:, :64, :64])
 
 
+@pytest.mark.parametrize("name", ["image_reward", "judge"])
 @pytest.mark.parametrize(
     "prompt, right, wrong",
     [
@@ -93,12 +94,21 @@ def test_images_of_another_kind_are_refused(verifier):
         ("a purple bell and a yellow heart", "yellow_heart_purple_bell", "purple_heart_yellow_bell"),
     ],
 )
-def test_the_reward_knows_colours_counts_places_and_whose_they_are(prompt, right, wrong):
-    better, worse = load_verifier("image_reward").score(prompt, pictures(right, wrong))
+def test_the_reward_and_the_judge_know_colours_counts_places_and_whose_they_are(name, prompt, right, wrong):
+    better, worse = load_verifier(name).score(prompt, pictures(right, wrong))
     assert better > worse
 
 
-@pytest.mark.parametrize("name", ["image_reward", "clip_score"])
+def test_the_judge_says_what_is_wrong():
+    """Its answers single out the question that the picture fails."""
+    judged = load_verifier("judge")
+    for name, failed in (("red_car_left_of_tree", None), ("blue_car_left_of_tree", "is the car red?"),
+                         ("red_car_right_of_tree", "is the car left of the tree?")):  # fmt: skip
+        [answers] = judged.answers(LEFT, pictures(name))
+        assert [text for text, yes in answers if yes < 0.5] == ([failed] if failed else [])
+
+
+@pytest.mark.parametrize("name", ["image_reward", "judge", "clip_score"])
 def test_the_picture_of_the_prompt_beats_another_scene(name):
     better, *worse = load_verifier(name).score("three cats", pictures("three_cats", "red_car_left_of_tree"))
     assert better > max(worse)
@@ -130,7 +140,7 @@ def test_open_clip_reads_prompts_as_the_verifier_does():
     assert torch.equal(tokenizer([" ".join(words(prompt)) for prompt in prompts]), expected)
 
 
-@pytest.mark.parametrize("module", [image_reward, clip_score, aesthetic])
+@pytest.mark.parametrize("module", [image_reward, judge, clip_score, aesthetic])
 def test_missing_weights_name_the_command_that_makes_them(module, monkeypatch, tmp_path):
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     with pytest.raises(WeightsMissing, match=f"python -m core.training.{module.__name__.rsplit('.', 1)[1]}"):
@@ -138,6 +148,6 @@ def test_missing_weights_name_the_command_that_makes_them(module, monkeypatch, t
 
 
 def test_every_file_of_weights_is_small_enough_to_commit():
-    files = [weights.FOLDER / "image_reward.safetensors", weights.FOLDER / "aesthetic.safetensors"]
+    files = [weights.FOLDER / f"{name}.safetensors" for name in ("image_reward", "judge", "aesthetic")]
     files.append(weights.FOLDER / "clip_score" / "open_clip_model.safetensors")
     assert sum(path.stat().st_size for path in files) < 20 * 2**20
