@@ -15,6 +15,7 @@ from core.evaluation.statistics import auc, auc_interval, calibration_error, rat
 from core.generators.emoji_flow import Sampling
 from core.search.guide import Guide
 from core.training import verifier_checks
+from core.verifiers.registry import VERIFIERS
 from core.world.captions import words
 from core.world.corruptions import LEFT_OUT, read, wrong_atoms
 from core.world.scene import Scene
@@ -297,6 +298,20 @@ def test_figures_are_kept_as_long_as_the_weights(answers, tmp_path, monkeypatch)
         report.write({name: entry_of(answers, name)}, {}, tmp_path)
     report.write({}, {}, tmp_path)
     assert set(json.loads((tmp_path / "verifiers.json").read_text())["verifiers"]) == {"judge"}
+
+
+def test_every_committed_card_holds_the_validation_of_its_weights():
+    """Made by python -m core.evaluation.verifier_report --b --candidates, after any training of a verifier."""
+    singles = [name for name in report.everything(b=True) if ":" not in name]
+    known = report.kept(report.RESULTS / "verifiers.json")
+    for name in singles:
+        assert name in known, f"{name} has no figures, or those of other weights"
+        assert report.section(name, known[name]) in report.card_of(name).read_text()
+
+
+def test_ensembles_are_of_verifiers_that_can_be_chosen():
+    members = {member for name in report.ENSEMBLES for member in Guide.parse(name).members}
+    assert members <= set(VERIFIERS) and report.HELD_OUT not in VERIFIERS
 
 
 def test_a_miss_is_printed(answers):
