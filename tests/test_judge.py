@@ -63,8 +63,8 @@ def test_the_other_questions_do_not_change_an_answer(judge):
     """Nor does padding; that is what makes a batch equal to single images."""
     seen = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 2 - 1
     asked = encode(questions(PROMPTS[2]))[None]
-    together = judge(seen, torch.nn.functional.pad(asked, (0, 0, 0, 5)))
-    alone = torch.cat([judge(seen, asked[:, [number]]) for number in range(asked.shape[1])], 1)
+    together, _ = judge(seen, torch.nn.functional.pad(asked, (0, 0, 0, 5)))
+    alone = torch.cat([judge(seen, asked[:, [number]])[0] for number in range(asked.shape[1])], 1)
     assert torch.allclose(together[:, : asked.shape[1]], alone, atol=1e-4)
 
 
@@ -185,10 +185,11 @@ def test_naming_is_best_where_it_is_true():
 
 def test_the_temperature_is_found():
     torch.manual_seed(0)
-    true = torch.randn(20000) * 2
+    true, even = torch.randn(20000) * 2, torch.ones(20000)
     yes = torch.bernoulli(true.sigmoid())
-    assert fit_temperature(3 * true, yes) == pytest.approx(3, rel=0.1)
-    assert calibration_error(true.sigmoid(), yes) < 0.02 < calibration_error((3 * true).sigmoid(), yes)
+    assert fit_temperature(3 * true, yes, even) == pytest.approx(3, rel=0.1)
+    error, wild = (calibration_error((scale * true).sigmoid(), yes, even) for scale in (1, 3))
+    assert error < 0.02 < wild
 
 
 def test_every_question_of_a_prompt_fits():

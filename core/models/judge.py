@@ -208,7 +208,8 @@ class Judge(nn.Module):
             x = look(x, mask, tokens)
         return self.head(x[:, :, 0]).squeeze(-1)
 
-    def forward(self, images: Tensor, asked: Tensor) -> Tensor:
-        """images [B, 3, 128, 128] in [-1, 1], asked [B, P, S] -> logits of yes [B, P]."""
+    def forward(self, images: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """images [B, 3, 128, 128] in [-1, 1], asked [B, P, S] -> logits of yes [B, P], and what tokens name."""
         tokens = self.trunk(images)
-        return self.answer(tokens, self.naming(tokens), asked) / self.temperature
+        names = self.naming(tokens)
+        return self.answer(tokens, names, asked) / self.temperature, names

@@ -9,6 +9,7 @@ artwork.
 import math
 import random
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from core.world.captions import describe, full_prompt
 from core.world.compose import atlas_on, compose
 from core.world.corruptions import Wish, change, left_out, read
 from core.world.holdouts import held_out
+from core.world.questions import ASKED as SORTS
 from core.world.questions import MAX_ASKED, Question, answer, questions
 from core.world.scene import CANVAS, RELATION_MARGIN, Scene, sample_look, sample_scene
 from core.world.vocabulary import BACKGROUNDS, COLOURS, KINDS, NUMBERS, OPPOSITE, PATTERNS, RELATIONS, SIZE_NAMES
@@ -38,6 +40,10 @@ MOTLEY = 0.12  # share of scenes in which one of several equal things gets a loo
 CELLS = JudgeConfig().side  # image tokens a side
 SHARE = 64.0  # weight of all tokens of one thing beside one token of background; with 16 it learns half as fast
 PAPERS = {name: index + 1 for index, name in enumerate(BACKGROUNDS)}
+
+
+Posed = tuple[Wish, tuple[Question, ...]]  # a prompt, read
+Told = tuple[Question, bool]  # a question with its answer
 
 
 @dataclass(frozen=True)
@@ -59,27 +65,34 @@ class Lesson:
 
 
 def batch(rng: random.Random, size: int) -> Lesson:
-    groups = make_groups(rng, size // MEMBERS, MEMBERS)
-    scenes = [motley(rng, scene) if rng.random() < MOTLEY else scene for scene in groups.scenes]
-    posed = [pose(describe(scene, rng)) for scene in groups.scenes]
-    chosen = [choose(rng, scene, *_neighbours(posed, index)) for index, scene in enumerate(scenes)]
-    weight = balance(chosen)
+    scenes, damages, chosen = _chosen(rng, size)
     asked, (yes, weighed) = torch.zeros(size, ASKED, SLOTS, dtype=torch.long), torch.zeros(2, size, ASKED)
     for row, found in enumerate(chosen):
         asked[row, : len(found)] = encode([question for question, _ in found])
         yes[row, : len(found)] = torch.tensor([float(said) for _, said in found])
-        weighed[row, : len(found)] = torch.tensor([weight[sort(question), said] for question, said in found])
-    return Lesson(scenes, groups.damages, asked, yes, weighed, torch.stack([tokens_of(scene) for scene in scenes]))
+        weighed[row, : len(found)] = torch.tensor([weights().get((sort(one), said), 1.0) for one, said in found])
+    return Lesson(scenes, damages, asked, yes, weighed, torch.stack([tokens_of(scene) for scene in scenes]))
 
 
-Posed = tuple[Wish, tuple[Question, ...]]  # a prompt, read
+def _chosen(rng: random.Random, size: int) -> tuple[list[Scene], list[Damage], list[list[Told]]]:
+    """Scenes, what happens to their images, and what is asked about each."""
+    groups = make_groups(rng, size // MEMBERS, MEMBERS)
+    scenes = [motley(rng, scene) if rng.random() < MOTLEY else scene for scene in groups.scenes]
+    posed = [pose(describe(scene, rng)) for scene in groups.scenes]
+    return scenes, groups.damages, [choose(rng, scene, *_near(posed, row)) for row, scene in enumerate(scenes)]
+
+
+@lru_cache(maxsize=1)
+def weights() -> dict[tuple[tuple, bool], float]:
+    """`balance` of many lessons: a single batch holds too few questions of a sort."""
+    return balance(_chosen(random.Random("balance"), 1200)[2])
 
 
 def pose(prompt: str) -> Posed:
     return read(prompt), questions(prompt)
 
 
-def _neighbours(posed: list[Posed], index: int) -> tuple[Posed, list[Posed]]:
+def _near(posed: list[Posed], index: int) -> tuple[Posed, list[Posed]]:
     """The prompt of an image and those of its group and of one image of the next."""
     start = index // MEMBERS * MEMBERS
     return posed[index], [*posed[start : start + MEMBERS], posed[(index + MEMBERS) % len(posed)]]
@@ -106,7 +119,7 @@ def _several(scene: Scene, noun: str) -> bool:
     return sum(thing.noun == noun for thing in scene.things) > 1
 
 
-def choose(rng: random.Random, scene: Scene, own: Posed, others: list[Posed]) -> list[tuple[Question, bool]]:
+def choose(rng: random.Random, scene: Scene, own: Posed, others: list[Posed]) -> list[Told]:
     """Up to ASKED questions with their answers, half of them yes, of as many kinds as there are."""
     found = dict.fromkeys([*own[1], *(twist(rng, question, scene) for question in own[1] for _ in range(2))])
     for wish, asked in others:
@@ -125,7 +138,7 @@ def _clear(question: Question, scene: Scene) -> bool:
     return answer(question, scene, RELATION_MARGIN) == answer(question, scene, 1 / RELATION_MARGIN)
 
 
-def _spread(told: list[tuple[Question, bool]]) -> list[tuple[Question, bool]]:
+def _spread(told: list[Told]) -> list[Told]:
     """The first question of every kind, then the second of every kind, and so on."""
     seen: dict[str, int] = {}
     order = []
@@ -169,7 +182,7 @@ def sort(question: Question) -> tuple:
     return (kind, len(said)) if kind == "else" else (kind, *said[1:2]) if kind != "background" else (kind, *said)
 
 
-def balance(chosen: list[list[tuple[Question, bool]]]) -> dict[tuple[tuple, bool], float]:
+def balance(chosen: list[list[Told]]) -> dict[tuple[tuple, bool], float]:
     """Weights of yes and no for every sort of question, from their numbers among the chosen ones."""
     counts: dict[tuple[tuple, bool], int] = {}
     for question, said in (one for found in chosen for one in found):
@@ -216,9 +229,7 @@ def make_loss(tokenizer: Tokenizer):
     def loss(model: Judge, data: Lesson, noise: torch.Generator) -> tuple[Tensor, dict]:
         data = data.to(noise.device)
         images = apply(tokenizer, compose(data.scenes, atlas_on(noise.device.type)), data.damages, noise)
-        tokens = model.trunk(images)
-        names = model.naming(tokens)
-        logits = model.answer(tokens, names, data.asked)
+        logits, names = model(images, data.asked)
         entropy = F.binary_cross_entropy_with_logits(logits, data.yes, reduction="none")
         total = data.weight.sum()
         told, named = (entropy * data.weight).sum() / total, naming_loss(names, data.shown)
@@ -244,56 +255,53 @@ def scorer(judge: Judge) -> Score:
 
     def score(images: Tensor, prompts: list[str]) -> Tensor:
         asked, real = ask(prompts)
-        said = F.logsigmoid(judge(images, asked)) * real
+        said = F.logsigmoid(judge(images, asked)[0]) * real
         return said.sum(-1) / real.sum(-1).clamp(min=1)
 
     return score
 
 
 @torch.no_grad()
-def answered(judge: Judge, tokenizer: Tokenizer, count: int) -> tuple[Tensor, Tensor, list[str]]:
-    """Logits, true answers and kinds of questions about `count` held-out images, damaged as in training."""
-    rng, noise = random.Random("judge calibration"), torch.Generator().manual_seed(1)
-    logits, yes, kinds = [], [], []
+def answered(judge: Judge, tokenizer: Tokenizer, count: int) -> Tensor:
+    """[4, questions] about `count` held-out images, damaged as in training: logit, answer, weight, kind."""
+    rng, noise, found = random.Random("judge calibration"), torch.Generator().manual_seed(1), []
     for _ in range(count // 32):
         data = batch(rng, 32)
         images = apply(tokenizer, draw(data.scenes), data.damages, noise)
         real = data.asked[..., 0] > 0
-        logits.append(judge(images, data.asked)[real])
-        yes.append(data.yes[real])
-        kinds += data.asked[..., 0][real].tolist()
-    return torch.cat(logits), torch.cat(yes), kinds
+        logits, _ = judge(images, data.asked)
+        found.append(torch.stack([logits, data.yes, data.weight, data.asked[..., 0]])[:, real])
+    return torch.cat(found, 1)
 
 
-def fit_temperature(logits: Tensor, yes: Tensor) -> float:
+def fit_temperature(logits: Tensor, yes: Tensor, weight: Tensor) -> float:
     """The temperature of least cross-entropy, from a fine grid (Guo et al. 2017)."""
     grid = torch.logspace(-1, 1, 201)
-    losses = [F.binary_cross_entropy_with_logits(logits / t, yes) for t in grid]
+    losses = [F.binary_cross_entropy_with_logits(logits / t, yes, weight) for t in grid]
     return float(grid[torch.stack(losses).argmin()])
 
 
-def calibration_error(probabilities: Tensor, yes: Tensor, bins: int = 15) -> float:
+def calibration_error(said: Tensor, yes: Tensor, weight: Tensor, bins: int = 15) -> float:
     """ECE: the mean distance of said and true shares of yes over equally wide bins, weighed by their sizes."""
-    index = (probabilities * bins).long().clamp(max=bins - 1)
-    sums = torch.zeros(2, bins).index_add(1, index, torch.stack([probabilities, yes]))
-    return float((sums[0] - sums[1]).abs().sum() / len(yes))
+    index = (said * bins).long().clamp(max=bins - 1)
+    gaps = torch.zeros(bins).index_add(0, index, weight * (said - yes))
+    return float(gaps.abs().sum() / weight.sum())
 
 
 def calibrate(judge: Judge, tokenizer: Tokenizer, count: int = 1024) -> dict[str, str]:
     """Fit the temperature on half of the held-out questions; measure on the other half."""
-    from core.world.questions import ASKED as KINDS_ASKED
-
     judge.temperature.fill_(1.0)
-    logits, yes, kinds = answered(judge, tokenizer, count)
-    half = len(yes) // 2
-    judge.temperature.fill_(fit_temperature(logits[:half], yes[:half]))
-    logits, yes, kinds = logits[half:], yes[half:], torch.tensor(kinds[half:])
+    fitted, measured = answered(judge, tokenizer, count).chunk(2, 1)
+    judge.temperature.fill_(fit_temperature(*fitted[:3]))
+    logits, yes, weight, kinds = measured
     said = (logits / judge.temperature).sigmoid()
-    hits = (said > 0.5) == (yes > 0.5)
-    found = {"temperature": f"{float(judge.temperature):.3f}", "ECE": f"{calibration_error(said, yes):.4f}"}
-    for number, kind in enumerate(KINDS_ASKED, 1):
+    hits = ((said > 0.5) == (yes > 0.5)) * weight
+    found = {"temperature": f"{float(judge.temperature):.3f}", "ECE": f"{calibration_error(said, yes, weight):.4f}"}
+    for number, kind in enumerate(SORTS, 1):
         part = kinds == number
-        found[f"right answers, {kind} (as damaged as in training)"] = f"{float(hits[part].float().mean()):.3f}"
+        found[f"right answers, {kind} (images as damaged as in training)"] = (
+            f"{hits[part].sum() / weight[part].sum():.3f}"
+        )
     return found
 
 
@@ -313,7 +321,7 @@ def sheet(judge: Judge, tokenizer: Tokenizer, rows: int = 6) -> np.ndarray:
 
 def _strip(judge: Judge, prompt: str, images: Tensor) -> np.ndarray:
     asked, _ = ask([prompt] * len(images))
-    said = judge(images, asked).sigmoid().tolist()
+    said = judge(images, asked)[0].sigmoid().tolist()
     page = Image.new("RGB", (len(images) * 360, 20 + 12 * MAX_ASKED), "white")
     pen = ImageDraw.Draw(page)
     pen.text((4, 4), prompt, fill="black")

@@ -52,7 +52,7 @@ class JudgeScore:
         asked = encode(questions(prompt))
         asked = F.pad(asked, (0, 0, 0, MAX_ASKED - len(asked)))
         batch = pixels(images)
-        return self.judge(batch, asked.expand(len(batch), -1, -1))
+        return self.judge(batch, asked.expand(len(batch), -1, -1))[0]
 
 
 def load() -> JudgeScore:
