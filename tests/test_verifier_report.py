@@ -273,6 +273,7 @@ def entry_of(answers, name: str = "judge") -> dict:
              "machine": {"cpu": "a toy", "cores": 1, "load": 0.0}}  # fmt: skip
     return {
         "weights": {name: "abc"}, "pairs of every kind": COUNT, "not measured": "no samples", "cost": spent,
+        "started from": None,
         "rows": [row.to_json() for row in figures.rows(name, answers[name], {})],
         "details": figures.details(answers[name], {}),
     }  # fmt: skip
@@ -312,6 +313,17 @@ def test_every_committed_card_holds_the_validation_of_its_weights():
 def test_ensembles_are_of_verifiers_that_can_be_chosen():
     members = {member for name in report.ENSEMBLES for member in Guide.parse(name).members}
     assert members <= set(VERIFIERS) and report.HELD_OUT not in VERIFIERS
+
+
+def test_a_warm_start_is_said_and_takes_the_left_out_types_bar(answers, tmp_path, monkeypatch):
+    monkeypatch.setattr(report.weights, "FOLDER", tmp_path)
+    (tmp_path / "judge.json").write_text(json.dumps({"sha256": "abc", "started_from": "weights 123"}))
+    (tmp_path / "clip_score.json").write_text(json.dumps({"sha256": "abc", "started_from": "random weights"}))
+    assert report.started_from("rank:clip_score+judge") == report.started_from("judge") == "weights 123"
+    assert report.started_from("clip_score") is None
+    assert "may have shown" in report.section("judge", entry_of(answers) | {"started from": "weights 123"})
+    [gap] = (row for row in figures.rows("judge", answers["judge"], {}, warm=True) if row.test == figures.GAP)
+    assert gap.bar is None and gap.figures[0] is not None
 
 
 def test_a_miss_is_printed(answers):

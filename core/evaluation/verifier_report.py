@@ -35,6 +35,7 @@ from core.search.errors import BeamscopeError
 from core.search.guide import Guide
 from core.verifiers.registry import VERIFIERS, load_verifier
 from core.world.captions import full_prompt
+from core.world.corruptions import LEFT_OUT
 from core.world.scene import total
 
 RESULTS = Path(__file__).resolve().parents[2] / "assets" / "results"
@@ -46,6 +47,7 @@ ENSEMBLES = (
 BATCHES, REPEATS = (1, 2, 4, 8, 16, 32), 5
 SUMMED = ("ms, batch 1", "ms, best batch", "GFLOP", "weights, MB")  # in the cost of an ensemble
 PROMPT = "a red car to the left of two striped hats"  # what the cost is measured on
+CHANCE = "random weights"  # as cards say it
 BEGIN, END = "<!-- validation: begin -->", "<!-- validation: end -->"
 MIXED = "samples of emoji-ar and emoji-flow"
 ASKING = (
@@ -58,6 +60,10 @@ REMARKS = {
     "judge": ASKING,
     HELD_OUT: f"Held out: no search can choose it. {ASKING}",
 }
+WARM = (
+    f"Training began with earlier {{}}, whose own training may have shown the type that is left out here ({LEFT_OUT}): "
+    "being told apart, it is no proof of more than was taught, and has no bar."
+)
 OF_ENSEMBLES = (
     "Bars were set for single verifiers. Where two images are compared, the mean of the members' scores in units of "
     "their spread within prompts; among a generator's samples of one prompt, the rule that a search uses."
@@ -203,12 +209,21 @@ def entries(names: Sequence[str], asked: Asked, verifiers: Mapping[str, Any], co
     for name, spent in costs(names, verifiers).items():
         guide = Guide.parse(name)
         answers = asked.answers[name] if guide.rule == "single" else ensemble(guide, asked.answers)
-        figures = rows(name, answers, asked.strict, asked.hits.get(name))
+        start = started_from(name)
+        figures = rows(name, answers, asked.strict, asked.hits.get(name), warm=bool(start))
         found[name] = {
             "weights": weights_of(name), "pairs of every kind": count, "rows": [row.to_json() for row in figures],
             "details": details(answers, asked.strict), "not measured": asked.missing, "cost": spent,
+            "started from": start,
         }  # fmt: skip
     return found
+
+
+def started_from(name: str) -> str | None:
+    """What the training of a verifier, or of an ensemble's first such member, began with if not with chance."""
+    cards = (card_of(member).with_suffix(".json") for member in Guide.parse(name).members)
+    starts = (json.loads(card.read_text()).get("started_from", CHANCE) for card in cards if card.exists())
+    return next((start for start in starts if start != CHANCE), None)
 
 
 def weights_of(name: str) -> dict[str, str | None]:
@@ -272,6 +287,7 @@ def section(name: str, entry: Mapping[str, Any]) -> str:
         "colour, a count or a relation of a class that no training shows. Adversarial images are set against "
         f"{said['adversarial candidates']}.",
         *([remark] if remark else []),
+        *([WARM.format(entry["started from"])] if entry["started from"] else []),
         table(entry["rows"]),
         f"Cost of an image: {spent['ms, batch 1']} ms one at a time, {spent['ms, best batch']} ms in batches of "
         f"{spent['best batch']} ({THREADS} threads, {spent['machine']['cpu']}, load {spent['machine']['load']} of "
