@@ -322,7 +322,8 @@ def sheet(judge: Judge, tokenizer: Tokenizer, rows: int = 6) -> np.ndarray:
 def _strip(judge: Judge, prompt: str, images: Tensor) -> np.ndarray:
     asked, _ = ask([prompt] * len(images))
     said = judge(images, asked)[0].sigmoid().tolist()
-    page = Image.new("RGB", (len(images) * 360, 20 + 12 * MAX_ASKED), "white")
+    height = 30 + max(images.shape[-1], 12 * len(questions(prompt)))
+    page = Image.new("RGB", (len(images) * 360, height), "white")
     pen = ImageDraw.Draw(page)
     pen.text((4, 4), prompt, fill="black")
     for number, (image, row) in enumerate(zip(to_images(images), said, strict=True)):
