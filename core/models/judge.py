@@ -187,6 +187,7 @@ class Judge(nn.Module):
         assert width % HEAD == 0
         self.trunk, self.naming, self.gather = Trunk(config), Naming(width), Gather(config)
         self.kinds, self.words = nn.Embedding(1 + len(ASKED), width), nn.Embedding(TABLE, width)
+        nn.init.normal_(self.words.weight, std=0.2)  # what is gathered speaks louder: a cat is counted as a dog is
         self.slots = nn.Parameter(torch.randn(SLOTS, width) * 0.3)
         self.looks = nn.ModuleList(Look(width) for _ in range(config.fusion_depth))
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 1))
