@@ -28,6 +28,9 @@ SLOTS = 1 + MAX_NOUNS
 NAMED = ([kind.noun for kind in KINDS], list(COLOURS), list(PATTERNS), list(SIZE_NAMES), list(BACKGROUNDS))
 FAMILIES = tuple(1 + len(words) for words in NAMED)  # with "none" first
 MOST = 6  # things that are counted apart
+# Where the second thing lies from the first, by relation; next is no direction.
+WAYS = {"left": (1.0, 0.0), "right": (-1.0, 0.0), "above": (0.0, 1.0), "below": (0.0, -1.0), "next": (0.0, 0.0)}
+FILLED = 0.84  # side of what tokens name of a thing, in sides of its square
 
 
 def encode(questions: Sequence[Question]) -> Tensor:
@@ -109,15 +112,19 @@ def maps(names: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 class Gather(nn.Module):
     """What the image shows of each slot's word: the tokens that show it, how many things, where, how they look."""
 
-    FEATURES = MOST + 14
+    FEATURES = MOST + 16
 
     def __init__(self, config: JudgeConfig):
         super().__init__()
         width = config.widths[1]
+        self.side = config.side
         self.value, self.proj = nn.Linear(width, width), nn.Linear(width, width)
         self.told = nn.Sequential(nn.Linear(self.FEATURES, width), nn.GELU(), nn.Linear(width, width))
         self.register_buffer("columns", _columns(*NAMED[:-1]), persistent=False)
         self.register_buffer("grounds", _columns(NAMED[-1]), persistent=False)  # "blue" is another map there
+        ways = torch.zeros(TABLE, 2)
+        ways[[INDEX[name] for name in WAYS]] = torch.tensor(list(WAYS.values()))
+        self.register_buffer("ways", ways, persistent=False)
         centres = (torch.arange(config.side) + 0.5) / config.side
         rows, columns = torch.meshgrid(centres, centres, indexing="ij")
         self.register_buffer("places", torch.stack([columns, rows], -1).view(-1, 2), persistent=False)  # x, y: [N, 2]
@@ -132,10 +139,10 @@ class Gather(nn.Module):
         # The slot of the kind gathers what is no thing at all: the background.
         shown = torch.cat([ground[:, None, None].expand(-1, asked.shape[1], 1, -1), shown[:, :, 1:]], 2)
         pooled = shown @ self.value(tokens)[:, None] / (shown.sum(-1, keepdim=True) + 1)
-        return self.proj(pooled) + self.told(self._told(shown, centre[:, None, None]))
+        return self.proj(pooled) + self.told(self._told(shown, centre[:, None, None], asked))
 
-    def _told(self, shown: Tensor, centre: Tensor) -> Tensor:
-        """Maps [B, P, S, N] and centres [B, 1, 1, N] -> numbers [B, P, S, FEATURES] about each slot.
+    def _told(self, shown: Tensor, centre: Tensor, asked: Tensor) -> Tensor:
+        """Maps [B, P, S, N], centres [B, 1, 1, N], asked [B, P, S] -> numbers [B, P, S, FEATURES] about each slot.
 
         The slot of the kind counts the things that no word of the question names. Places and looks are also told
         against those of the first word: "is the car left of the tree?", "is the car red?".
@@ -154,7 +161,24 @@ class Gather(nn.Module):
         within = (shown * shown[:, :, first]).sum(-1, keepdim=True) / (mass[:, :, first] + 0.5)
         sizes = (size, size[:, :, first].expand_as(size))
         told = (number, count, mass / 32, place, away, away.abs(), *sizes, overlap, within)
-        return torch.cat([*told, (away[..., :1].abs() - away[..., 1:].abs())], -1)
+        return torch.cat(
+            [*told, (away[..., :1].abs() - away[..., 1:].abs()), self._holds(away, mass, count, asked)], -1
+        )
+
+    def _holds(self, away: Tensor, mass: Tensor, count: Tensor, asked: Tensor) -> Tensor:
+        """How clearly the relation that is asked about holds from the first word to each, as scene.holds: [B, P, S, 2].
+
+        The second number is for next, the first for the others; where it is not asked about, both are zero.
+        """
+        way = self.ways[asked[:, :, 2]][:, :, None]  # [B, P, 1, 2]
+        straight = way.abs().sum(-1, keepdim=True)
+        sides = ((mass + 0.1) / (count.clamp(min=0) + 0.1)).sqrt() / self.side / FILLED
+        mean = (sides + sides[:, :, 1:2]) / 2
+        along, across = (away * way).sum(-1, keepdim=True), (away * way.flip(-1)).sum(-1, keepdim=True).abs()
+        clear = torch.minimum(along - 0.5 * mean, along - across)
+        gap = ((away.abs() - mean).clamp(min=0).square().sum(-1, keepdim=True) + 1e-6).sqrt()
+        related = (asked[:, :, :1] == 1 + ASKED.index("relation"))[..., None].float()
+        return 4 * related * torch.cat([straight * clear, (1 - straight) * (0.5 * mean - gap)], -1)
 
 
 class Look(nn.Module):
