@@ -116,7 +116,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--judge", help="a verifier that only chooses among the guide's finalists")
     parser.add_argument("--finalists", type=int, default=4, help="images that the judge is shown (%(default)s)")
     parser.add_argument("--observers", default="all",
-                        help="verifiers that only look on: names with commas, all or none (%(default)s)")
+                        help="verifiers that only look on: names with commas, none, or all but dear ones (%(default)s)")
     _add_params(parser)
     parser.add_argument("--seed", type=int, help="(0, or that of the node gone on from)")
     parser.add_argument("--dry-run", action="store_true", help="only say what it would cost and how long it would take")
@@ -188,10 +188,11 @@ def _make_folder(folder: Path) -> None:
 
 
 def _observed(spec: RunSpec, asked: str) -> RunSpec:
-    """The spec with its observers: those asked for, or all others that load."""
+    """The spec with its observers: those asked for, or all others that load and are no dearer than a guide."""
     guides = Guide.parse(spec.verifier).members
     if asked in ("all", "none"):
-        names = [name for name in VERIFIERS if asked == "all" and name not in guides and _ready(name)]
+        cheap = [name for name, entry in VERIFIERS.items() if not entry.dear]
+        names = [name for name in cheap if asked == "all" and name not in guides and _ready(name)]
     else:
         names = [name for name in dict.fromkeys(asked.split(",")) if name not in guides]
     return replace(spec, observers=tuple(names))

@@ -20,6 +20,7 @@ class Entry:
     description: str
     load: Callable[[], Any]
     abilities: frozenset[str] = frozenset({"branches"})   # of a generator: see core/generators/base.py
+    dear: bool = False   # of a verifier: looks on only where it is asked to by name
 
 
 def lazy(target: str) -> Callable[[], Any]:

@@ -55,9 +55,14 @@ class Models:
         return {name: self.verifier(name) for name in named(spec)}
 
     def observers(self, generator: str, others: Container[str]) -> tuple[str, ...]:
-        """Who may look at images of a generator besides `others`: all that load and are made for such images."""
+        """Who may look at images of a generator besides `others`: all that are cheap, load and are made for them."""
+        usual = self.usual(generator)
+        return tuple(name for name in usual if name not in others and not self.verifiers[name].dear)
+
+    def usual(self, generator: str) -> list[str]:
+        """The verifiers that load and are made for images of a generator."""
         strange = () if self.in_world(generator) else self.natives
-        return tuple(name for name in self.verifiers if name not in (*others, *strange, *self.broken))
+        return [name for name in self.verifiers if name not in (*strange, *self.broken)]
 
     def in_world(self, generator: str) -> bool:
         """Whether `check` and the natives are made for a generator."""

@@ -143,11 +143,12 @@ def _inspect(library: Library, models: Models, request: Any) -> Reply:
 
 
 def _answers(models: Models, reader: Reader, id: int) -> list[Reply]:
-    """What those who scored a node, and say why, see in its picture."""
-    node, prompt = reader.tree.nodes[id], reader.tree.spec.prompt
+    """What the verifiers that say why see in a node's picture, whether they scored it or not."""
+    node, spec = reader.tree.nodes[id], reader.tree.spec
     kind = view.image_kind(reader.tree, node)
-    names = [name for name in node.scores if name in models.verifiers and name not in models.broken]
-    telling = [name for name in names if hasattr(models.verifier(name), "answers")]
+    if not models.ready.is_set():
+        return []
+    telling = [name for name in models.usual(spec.generator) if hasattr(models.verifier(name), "answers")]
     if kind is None or not telling:
         return []
     try:
@@ -155,7 +156,7 @@ def _answers(models: Models, reader: Reader, id: int) -> list[Reply]:
     except FileNotFoundError:
         return []
     image = np.asarray(Image.open(BytesIO(stored)).convert("RGB"))
-    found = of_images(prompt, image[None], telling, models.verifier)
+    found = of_images(spec.prompt, image[None], telling, models.verifier)
     return [
         {"text": text, "yes": yes, "by": strings.name_of(strings.VERIFIER_NAMES, name)}
         for name, rows in found.items() for text, yes in rows

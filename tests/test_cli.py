@@ -201,6 +201,13 @@ def test_an_observer_that_is_not_ready_is_named_and_left_out(world, monkeypatch)
     assert world.json("search", "digits", "--observers", "none")["best"]["scores"].keys() == {"closeness"}
 
 
+def test_a_dear_verifier_looks_on_only_when_it_is_named(world, monkeypatch):
+    monkeypatch.setitem(VERIFIERS, "brightness", Entry("mean pixel", Brightness, dear=True))
+    assert world.json("search", "digits")["best"]["scores"].keys() == {"closeness"}
+    named = world.json("search", "digits", "--observers", "brightness")
+    assert named["best"]["scores"].keys() == {"closeness", "brightness"}
+
+
 class Telling(Closeness):
     """A verifier that says what it made its score of."""
 

@@ -7,7 +7,8 @@ from core.verifiers.base import Verifier
 
 VERIFIERS: dict[str, Entry] = {
     "image_reward": Entry("Preference for the prompt, attributes above all", lazy("core.verifiers.image_reward:load")),
-    "judge": Entry("Answers the prompt's questions one by one; counts and places", lazy("core.verifiers.judge:load")),
+    "judge": Entry("Answers the prompt's questions one by one; counts and places",
+                   lazy("core.verifiers.judge:load"), dear=True),
     "clip_score": Entry("Alignment of image and prompt, weak at binding", lazy("core.verifiers.clip_score:load")),
     "aesthetic": Entry("Looks only, blind to the prompt", lazy("core.verifiers.aesthetic:load")),
 }

@@ -142,6 +142,8 @@ def test_the_inspector_shows_what_a_verifier_answers_about_the_picture(world, mo
     verifier, seen = runner.models.verifier("warmth"), []
     told = lambda prompt, images: seen.append((prompt, images.shape)) or [[("is it warm?", 0.75)]]  # noqa: E731
     monkeypatch.setattr(verifier, "answers", told, raising=False)
+    assert inspect({"run": run, "node": best})["answers"] == []  # while models load, nobody waits for them
+    runner.models.ready.set()
     answers = inspect({"run": run, "node": best})["answers"]
     assert [(row["text"], row["yes"]) for row in answers] == [("is it warm?", 0.75)]
     assert seen[0][0] == reader.tree.spec.prompt and seen[0][1][0] == 1 and seen[0][1][-1] == 3
