@@ -299,9 +299,7 @@ def calibrate(judge: Judge, tokenizer: Tokenizer, count: int = 1024) -> dict[str
     found = {"temperature": f"{float(judge.temperature):.3f}", "ECE": f"{calibration_error(said, yes, weight):.4f}"}
     for number, kind in enumerate(SORTS, 1):
         part = kinds == number
-        found[f"right answers, {kind} (images as damaged as in training)"] = (
-            f"{hits[part].sum() / weight[part].sum():.3f}"
-        )
+        found[f"right answers, {kind}, damaged as in training"] = f"{hits[part].sum() / weight[part].sum():.3f}"
     return found
 
 

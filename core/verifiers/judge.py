@@ -27,7 +27,7 @@ class JudgeScore:
 
     name = "judge"
     cost = Cost(flops_verifier=FLOPS, verifier_calls=1)
-    max_batch = 8  # 8 to 15 ms an image on two idle cores
+    max_batch = 8  # about 10 ms an image on two idle cores
     image_bytes = 3_600_000  # measured
 
     def __init__(self, judge: Judge):
