@@ -21,7 +21,7 @@ from core.evaluation.held_out_b import FOLDER
 from core.evaluation.held_out_b.model import GRID, MAPPED, SLOTS, HeldOutB, K, encode
 from core.generators.emoji_ar import load_tokenizer
 from core.models.tokenizer import SCALES, Tokenizer
-from core.models.weights import save_weights
+from core.models.weights import save_weights, sha256
 from core.training.damage import CLEAN, Damage, apply
 from core.training.loop import Options, Progress, card, hardware, options, train
 from core.training.verifier_checks import Score, check_matching, draw, sheet
@@ -212,6 +212,7 @@ def export(model: HeldOutB, opt: Options, progress: Progress, metrics: dict[str,
         "seed": opt.seed, "steps": progress.step, "images_seen": progress.images, "batch": opt.batch, "lr": opt.lr,
         "minutes": round(progress.seconds / 60, 1), "hardware": hardware(opt),
         "command": f"python -m core.evaluation.held_out_b.train --minutes {opt.minutes:g} --seed {opt.seed}",
+        "started_from": f"weights {sha256(opt.initial)[:12]}" if opt.initial else "random weights",
         "training": {key: round(value, 4) for key, value in progress.averages.items()},
         "metrics": metrics,
     }  # fmt: skip
