@@ -141,7 +141,7 @@ def test_weights_round_trip_strictly(tmp_path):
     assert load_config(tmp_path / "flow.safetensors") == {"size": "XS"}
     again = load_weights(Flow(), tmp_path / "flow.safetensors")
     for a, b in zip(model.parameters(), again.parameters(), strict=True):
-        assert torch.allclose(a, b, atol=1e-3)
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-6)
     with pytest.raises(RuntimeError, match="Missing key"):
         load_weights(NextScale(), tmp_path / "flow.safetensors")
 
