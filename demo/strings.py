@@ -11,11 +11,11 @@ STOP = "Stop"
 EXAMPLES_LABEL = "Try:"
 
 EXAMPLES = (
-    "a red car to the left of a green apple",
-    "two yellow stars above a house",
-    "a blue balloon and a purple gift",
-    "two pink hearts on a blue background",
-    "a cat below a red crown",
+    "a red car to the left of a tree",
+    "two cats below a crown",
+    "a purple balloon above a yellow book",
+    "four pink hearts on a blue background",
+    "a striped hat and a dog",
 )
 
 FIRST_VISIT = (
