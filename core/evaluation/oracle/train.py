@@ -98,7 +98,8 @@ def export(model: nn.Module, opt: Options, progress: Progress) -> None:
         "data": "emoji scenes, held-out ones too, degraded by core/evaluation/oracle/degrade.py",
         "round trips": coded and load_tokenizer() is not None,
         "seed": opt.seed, "steps": progress.step, "images_seen": progress.images, "batch": opt.batch, "lr": opt.lr,
-        "minutes": round(progress.seconds / 60, 1), "hardware": hardware(opt) + ", autocast to bfloat16" * opt.extra["half"],
+        "minutes": round(progress.seconds / 60, 1),
+        "hardware": hardware(opt) + ", autocast to bfloat16" * opt.extra["half"],
         "command": f"python -m core.evaluation.oracle.train --reader {reader} --minutes {opt.minutes:g} "
         f"--lr {opt.lr:g} --coded {int(coded)} --half {opt.extra['half']}",
         "training": {key: round(value, 4) for key, value in progress.averages.items()},
