@@ -8,6 +8,7 @@ import hashlib
 import os
 import subprocess
 import tarfile
+import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -35,7 +36,9 @@ def fetch_package() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / "lobehub-fluent-emoji-3d-1.1.0.tgz"
     if not archive.exists():
-        subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        with tempfile.TemporaryDirectory(dir=folder) as apart:  # others may be fetching it too, or be killed halfway
+            subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=apart, check=True, stdout=subprocess.DEVNULL)
+            os.replace(next(Path(apart).glob("*.tgz")), archive)
     found = hashlib.sha256(archive.read_bytes()).hexdigest()
     if found != SHA256:
         raise ValueError(f"{archive} has sha256 {found}, expected {SHA256}: delete it and try again")
