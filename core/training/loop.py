@@ -27,6 +27,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from core.models.weights import save_weights, sha256
 from core.world.sprites import cache_folder
@@ -47,6 +48,7 @@ class Options:
     fresh: bool = False
     initial: Path | None = None  # weights to start from where there is no checkpoint
     compile: bool = False
+    half: int = 0  # 1: the model is computed in bfloat16 where that is safe; weights and loss never are
     processes: int = 1
     out: Path = Path("assets/weights")
     extra: dict = field(default_factory=dict)
@@ -70,6 +72,8 @@ def options(name: str, description: str, minutes: float, batch: int, lr: float, 
     parser.add_argument("--initial", type=Path, help="weights (safetensors) of the same shape to begin with")
     parser.add_argument("--out", type=Path, default=Path("assets/weights"))
     parser.add_argument("--compile", action="store_true", help="compile the model: a minute's wait, then quicker")
+    parser.add_argument("--half", type=int, choices=(0, 1), default=0, help="1: compute in bfloat16; quicker where the "
+                        "processor knows it")
     for key, value in extra.items():
         parser.add_argument(f"--{key.replace('_', '-')}", type=type(value), default=value)
     found = vars(parser.parse_args())
@@ -143,6 +147,8 @@ def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float
     if opt.checkpoint.exists() and not opt.fresh:
         _load(opt.checkpoint, model, averaged, optimizer, progress)
     model.train()
+    if opt.half:
+        _halve(model, opt.device)
     called = torch.compile(model, dynamic=False) if opt.compile else model
     share_of_batch = opt.batch // processes()
     batches = ahead(batch, ((_rng(opt, step), share_of_batch) for step in itertools.count(progress.step)), opt.workers)
@@ -173,6 +179,18 @@ def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float
         dist.destroy_process_group()  # what follows is done alone
     _save(opt.checkpoint, model, averaged, optimizer, progress)
     return averaged, progress
+
+
+def _halve(model: nn.Module, device: str) -> None:
+    """From now on the model's forward pass is computed in bfloat16 where that is safe, and answers in float32."""
+    forward = model.forward
+
+    def halved(*inputs):
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
+            answers = forward(*inputs)
+        return tree_map_only(Tensor, Tensor.float, answers)
+
+    model.forward = halved
 
 
 def load_file_into(model: nn.Module, path: Path) -> None:
@@ -259,7 +277,8 @@ def export(model: nn.Module, opt: Options, progress: Progress, config: dict, met
         "data": "emoji scenes composed on the fly (core/world), Microsoft Fluent Emoji artwork (MIT)",
         "seed": opt.seed, "steps": progress.step, "images_seen": progress.images, "batch": opt.batch, "lr": opt.lr,
         "minutes": round(progress.seconds / 60, 1), "hardware": hardware(opt),
-        "command": f"python -m core.training.{opt.name} --minutes {opt.minutes:g} --seed {opt.seed}",
+        "command": f"python -m core.training.{opt.name} --minutes {opt.minutes:g} --seed {opt.seed}"
+        + " --half 1" * opt.half,
         "started_from": f"weights {sha256(opt.initial)[:12]}" if opt.initial else "random weights",
         "training": {key: round(value, 4) for key, value in progress.averages.items()},
         "metrics": metrics,
@@ -273,7 +292,8 @@ def hardware(opt: Options) -> str:
     if opt.device.startswith("cuda"):
         return torch.cuda.get_device_name(0)
     threads = opt.processes * torch.get_num_threads()
-    return f"{threads} threads of a {os.cpu_count()}-core {platform.machine()} CPU, float32"
+    kind = "bfloat16" if opt.half else "float32"
+    return f"{threads} threads of a {os.cpu_count()}-core {platform.machine()} CPU, {kind}"
 
 
 def card(facts: dict) -> str:

@@ -72,7 +72,7 @@ def degrade(images: Tensor, how: list[Degradation], noise: torch.Generator, toke
     coded = [index for index, one in enumerate(how) if one.coded]
     if coded and tokenizer is not None:
         flips = torch.tensor([how[index].flips for index in coded], device=images.device)
-        out[coded] = _coded(out[coded], flips, noise, tokenizer).to(out.dtype)
+        out[coded] = _coded(out[coded], flips, noise, tokenizer)
     for index, one in enumerate(how):
         if one.blur:
             out[index] = _blurred(out[index], one.blur)

@@ -63,13 +63,10 @@ def images_of(scenes: list[Scene], how: list[Degradation], noise: torch.Generato
     return degrade(compose(scenes, atlas), how, noise, tokenizer)
 
 
-def loss(model: nn.Module, data: Batch, noise: torch.Generator, half: bool = False) -> tuple[Tensor, dict]:
-    """With `half` images and model are computed in bfloat16 where that is safe; loss and weights never are."""
+def loss(model: nn.Module, data: Batch, noise: torch.Generator) -> tuple[Tensor, dict]:
     scenes, how, known = data
     known = {name: part.to(noise.device) for name, part in known.items()}
-    with torch.autocast(noise.device.type, torch.bfloat16, enabled=half):
-        maps = model(images_of(scenes, how, noise))
-    return answer_loss({name: part.float() for name, part in maps.items()}, targets(known, model.grid))
+    return answer_loss(model(images_of(scenes, how, noise)), targets(known, model.grid))
 
 
 @torch.inference_mode()
@@ -99,9 +96,9 @@ def export(model: nn.Module, opt: Options, progress: Progress) -> None:
         "round trips": coded and load_tokenizer() is not None,
         "seed": opt.seed, "steps": progress.step, "images_seen": progress.images, "batch": opt.batch, "lr": opt.lr,
         "minutes": round(progress.seconds / 60, 1),
-        "hardware": hardware(opt) + ", autocast to bfloat16" * opt.extra["half"],
+        "hardware": hardware(opt),
         "command": f"python -m core.evaluation.oracle.train --reader {reader} --minutes {opt.minutes:g} "
-        f"--lr {opt.lr:g} --coded {int(coded)} --half {opt.extra['half']}",
+        f"--lr {opt.lr:g} --coded {int(coded)} --half {opt.half}",
         "training": {key: round(value, 4) for key, value in progress.averages.items()},
         "metrics": measure(model, reader, opt.device, coded),
     }  # fmt: skip
@@ -111,15 +108,13 @@ def export(model: nn.Module, opt: Options, progress: Progress) -> None:
 
 
 def main() -> None:
-    opt = options("reader", __doc__, minutes=60, batch=48, lr=1e-3, reader="a", coded=1, half=0)
+    opt = options("reader", __doc__, minutes=60, batch=48, lr=1e-3, reader="a", coded=1)
     reader = opt.extra["reader"]
     out = FOLDER if opt.out == Path("assets/weights") else opt.out
     opt = replace(opt, name=f"reader_{reader}", out=out)
     torch.manual_seed(1000 * opt.seed + ord(reader))
     data = partial(batch, reader=reader, coded=bool(opt.extra["coded"]))
-    averaged, progress = train(
-        READERS[reader]().to(memory_format=torch.channels_last), data, partial(loss, half=bool(opt.extra["half"])), opt
-    )
+    averaged, progress = train(READERS[reader]().to(memory_format=torch.channels_last), data, loss, opt)
     export(averaged.eval(), opt, progress)
 
 
