@@ -19,6 +19,7 @@ from PIL import Image
 
 from core.runs import RunStore
 from core.search.errors import BadRequest
+from demo import strings
 from demo.layout import build_page
 from demo.models import Models
 from demo.streaming import Library, Runner
@@ -70,6 +71,10 @@ def _add_assets(app: FastAPI) -> None:
         packed = "gzip" in request.headers.get("accept-encoding", "")
         headers = {"Cache-Control": "public, max-age=86400"} | ({"Content-Encoding": "gzip"} if packed else {})
         return Response(plotly_js(packed), media_type="text/javascript", headers=headers)
+
+    @app.get("/page/strings.js")
+    def words() -> Response:
+        return Response(strings.script(), media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
     @app.get("/page/{name}")
     def script(name: str) -> Response:

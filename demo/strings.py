@@ -1,5 +1,6 @@
 """Every sentence of the page that is not made from data, in one place."""
 
+import json
 import re
 
 TITLE = "Beamscope"
@@ -106,6 +107,52 @@ UNEXPECTED = "Something went wrong at the server. The run and its steps so far a
 ALONE = "Nothing runs beside it: not one diffusion image is as cheap, or the model is of another world."
 BELOW = "No choice was made here. What became of it, node {node}: {sentence}"
 INTERRUPTED = "The server stopped before this run was over. Its finished steps are kept."
+
+# What the page's scripts say, by area; they import it as /page/strings.js.
+JS: dict[str, dict[str, str]] = {
+    "api": {
+        "unreachable": "The server did not answer. Check the connection and try again.",
+        "unexpected": UNEXPECTED,
+    },
+    "stage": {
+        "idle": "No run yet: type a prompt and press Search.",
+        "unfinished": "no finished image yet",
+        "lost": "Connection lost. Every finished step is kept at the server; trying again …",
+        "undrawable": "The drawing library did not load: reload the page.",
+        "tree": "Search tree",
+        "chart": "Any-time chart",
+        "compare": "Best images",
+    },
+    "states": {
+        "idle": "no run yet", "waiting": "waiting", "starting": "starting", "running": "searching", "done": "done",
+        "beside": "done, diffusion goes on", "budget": "done, budget used", "cancelled": "stopped",
+        "failed": "failed", "interrupted": "interrupted", "replaying": "replaying",
+    },
+    "player": {"play": "Replay", "pause": "Pause", "slider": "Step of the run"},
+    "tree": {"help": "Search tree. Arrow keys move from node to node, Enter opens the inspector."},
+    "legend": {
+        "best": "best path", "kept": "kept", "pruned": "pruned", "back": "back into noise", "score": "score",
+        "zoom": "drag to zoom, double-click for all",
+    },
+    "chart": {
+        "title": "Score against compute", "label": "Best score so far against total compute",
+        "first": "search", "second": "beside it",
+    },
+    "compare": {"both": "Best image of each", "one": "Best image"},
+    "inspector": {
+        "title": "Node inspector",
+        "close": "Close the inspector",
+        "path": "Path from the prompt",
+        "empty": "Click any node, even a faded one",
+        "hint": "Or give the tree the focus and use the arrow keys. You will see the picture at that step, what every "
+                "verifier says of it, what it cost and why it was kept or pruned.",
+    },
+}  # fmt: skip
+
+
+def script() -> str:
+    """`JS` as a module for the browser."""
+    return f"export const strings = {json.dumps(JS, ensure_ascii=False, indent=1)};\n"
 
 
 def name_of(table: dict[str, str], key: str) -> str:

@@ -1,6 +1,7 @@
 // The any-time chart: best score so far against total compute, one step line per lane.
 
-import { palette } from "./dom.js";
+import { el, palette } from "./dom.js";
+import { strings } from "/page/strings.js";
 
 const LEAST = 0.1; // of the verifier's range
 const ROOM = 500; // px: in less the name of a lane does not fit below the axis
@@ -53,7 +54,7 @@ function caption({ head, lanes: [lane] }, width) {
   return `total compute, GFLOP<br>${late ? `${whose}: no image is finished before the last step` : " "}`;
 }
 
-export function drawChart(host, comparison) {
+function drawChart(host, comparison) {
   if (!window.Plotly || !host.clientWidth) return;
   const colours = palette(host);
   const furthest = Math.max(1e-9, comparison.head.planned_gflop || 0,
@@ -72,4 +73,31 @@ export function drawChart(host, comparison) {
   };
   const traces = comparison.lanes.map((lane, index) => trace(comparison, lane, index, colours));
   window.Plotly.react(host, traces, layout, { displayModeBar: false, responsive: false });
+}
+
+export function mountChart(stage) {
+  const key = (kind, text) => el("span", { class: "bs-key" }, [el("i", { class: `bs-line bs-line-${kind}` }), text]);
+  const keys = [key("first", strings.chart.first), key("second", strings.chart.second)];
+  const host = el("div", { class: "bs-chart", role: "img", "aria-label": strings.chart.label });
+  stage.slots.chart.append(el("div", { class: "bs-subtitle" }, [el("h2", { text: strings.chart.title }), ...keys]), host);
+  let waiting = false;
+  const redraw = () => {
+    if (!stage.comparison || waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      if (stage.comparison) drawChart(host, stage.comparison);
+    });
+  };
+  stage.on("drawable", redraw);
+  stage.on("frame", () => {
+    keys.forEach((item, index) => {
+      const lane = stage.comparison.lanes[index];
+      item.hidden = !lane;
+      if (lane) item.lastChild.textContent = lane.label;
+    });
+    redraw();
+  });
+  new ResizeObserver(redraw).observe(host);
+  new MutationObserver(redraw).observe(document.body, { attributeFilter: ["class"] });
 }

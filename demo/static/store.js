@@ -46,7 +46,7 @@ export class Comparison {
     Object.assign(this, { head, live, queue });
     this.lanes.forEach((lane, index) => {
       if (!lanes[index]) return;
-      lane.label = lanes[index].label;
+      Object.assign(lane, { label: lanes[index].label, head: lanes[index].head || head });
       lane.add(lanes[index].frames);
     });
   }

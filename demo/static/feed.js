@@ -1,0 +1,45 @@
+// Frames of a run as the server makes them. One path serves a live run, a reload, a second tab and a recorded run:
+// ask for what is missing after the last known frame, over and over until the run is over.
+
+import { strings } from "/page/strings.js";
+
+const PAUSE = 70; // ms between two questions: more frames a second would only be drawn over
+const RETRY = 1500; // ms between tries while the server cannot be reached
+
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export class Feed {
+  // frames({run, since}) -> reply; since() -> frames known per lane; onReply(reply); onLost(sentence) while the server is away; onRefused(sentence).
+  constructor({ frames, since, onReply, onLost, onRefused }) {
+    Object.assign(this, { frames, since, onReply, onLost, onRefused, ticket: 0 });
+  }
+
+  stop() {
+    this.ticket += 1;
+  }
+
+  async follow(run) {
+    const ticket = (this.ticket += 1);
+    while (ticket === this.ticket) {
+      const reply = await this.ask(run, ticket);
+      if (ticket !== this.ticket || reply === undefined) return;
+      if (reply) {
+        this.onReply(reply);
+        if (!reply.live) return;
+      }
+      await wait(reply ? PAUSE : RETRY);
+    }
+  }
+
+  // A reply; null if the server is away, undefined if it refuses.
+  async ask(run, ticket) {
+    try {
+      const reply = await this.frames({ run, since: this.since() });
+      if (!reply.error || ticket !== this.ticket) return reply;
+      return void this.onRefused(reply.error);
+    } catch {
+      if (ticket === this.ticket) this.onLost(strings.stage.lost);
+      return null;
+    }
+  }
+}

@@ -1,0 +1,81 @@
+// The status line: what the run is doing, what it has spent, its best score; and the line of warnings below it.
+
+import { el, gflop, number, plural, setText } from "./dom.js";
+import { strings } from "/page/strings.js";
+
+const QUIET = 5000; // ms between two progress sentences for people who listen
+
+class StatusLine {
+  constructor() {
+    this.state = el("strong", { class: "bs-state", text: strings.states.idle });
+    this.fill = el("span", { class: "bs-bar-fill" });
+    this.bar = el("span", { class: "bs-bar", "aria-hidden": "true" }, this.fill);
+    const names = ["compute", "seconds", "nodes", "best", "queue", "origin"];
+    this.parts = Object.fromEntries(names.map((name) => [name, el("span", { class: `bs-fact bs-${name}` })]));
+    this.element = el("div", { class: "bs-status" }, [this.state, this.bar, ...Object.values(this.parts)]);
+    this.announcer = el("div", { class: "bs-hidden", role: "status", "aria-live": "polite" });
+    this.lastSaid = 0;
+  }
+
+  show(comparison, note) {
+    const [lane] = comparison.lanes;
+    const facts = lane.facts;
+    const state = note || this.stateOf(comparison, lane);
+    const planned = comparison.head.planned_gflop;
+    const spent = facts ? facts.gflop : 0;
+    setText(this.state, state);
+    this.element.dataset.state = facts ? facts.state : "waiting";
+    this.fill.style.width = `${planned ? Math.min(100, (100 * spent) / planned) : 0}%`;
+    setText(this.parts.compute, `${gflop(spent)} of ${gflop(planned)} GFLOP`);
+    setText(this.parts.seconds, `${number(facts ? facts.seconds : 0, 1)} s`);
+    setText(this.parts.nodes, facts ? `${plural(facts.nodes_total, "node")}: ${facts.kept} kept, ${facts.pruned} pruned` : "0 nodes");
+    setText(this.parts.best, facts && facts.best ? `best ${number(facts.best.score)}` : strings.stage.unfinished);
+    setText(this.parts.queue, comparison.queue ? `${plural(comparison.queue, "search").replace("searchs", "searches")} ahead` : "");
+    this.tellOrigin(comparison.head.origin);
+    this.say(facts, state);
+  }
+
+  // Where a resumed run comes from, with the way back to it.
+  tellOrigin(origin) {
+    const key = JSON.stringify(origin);
+    if (key === this.origin) return;
+    this.origin = key;
+    const { origin: place } = this.parts;
+    place.replaceChildren(...(origin ? [
+      `from node ${origin.node} of `,
+      el("a", { href: `?run=${encodeURIComponent(origin.run)}`, title: origin.run, text: "an earlier run" }),
+      origin.regret ? `: ${origin.regret}` : "",
+    ] : []));
+  }
+
+  stateOf({ live, queue }, { facts, shown, frames }) {
+    if (!facts) return queue ? strings.states.waiting : strings.states.starting;
+    const newest = shown === frames.length;
+    if (!live && newest && facts.state === "running") return strings.states.interrupted;
+    if (live && newest && facts.state === "done") return strings.states.beside;
+    return strings.states[facts.state];
+  }
+
+  // At most one progress sentence in five seconds, and always one at the end.
+  say(facts, state) {
+    const over = facts && !["waiting", "running"].includes(facts.state);
+    const now = Date.now();
+    if (!facts || (!over && now - this.lastSaid < QUIET)) return;
+    this.lastSaid = now;
+    const best = facts.best ? `, best score ${number(facts.best.score)}` : "";
+    setText(this.announcer, `Search ${state}: ${gflop(facts.gflop)} GFLOP, ${facts.nodes_total} nodes${best}.`);
+  }
+}
+
+export function mountStatus(stage) {
+  const line = new StatusLine();
+  const notice = el("p", { class: "bs-notice", role: "alert", hidden: true });
+  const spoken = el("div", { class: "bs-hidden", role: "status", "aria-live": "polite" });
+  stage.slots.status.replaceChildren(line.element, line.announcer, spoken, notice);
+  stage.on("frame", () => line.show(stage.comparison, stage.playing ? strings.states.replaying : null));
+  stage.on("warn", (message) => {
+    notice.hidden = !message;
+    setText(notice, message || "");
+  });
+  stage.on("say", (sentence) => setText(spoken, sentence));
+}
