@@ -14,7 +14,7 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,9 +69,12 @@ class RunStore:
         self.root, self.read_only = Path(root) if root else default_root(), read_only
         self.cap_bytes = default_cap() if cap_bytes is None else cap_bytes
 
-    def create(self, spec: ev.RunSpec, beside: str | None = None, parent: str | None = None) -> RunWriter:
+    def create(
+        self, spec: ev.RunSpec, beside: str | None = None, parent: str | None = None,
+        marks: Mapping[str, Any] | None = None,
+    ) -> RunWriter:
         """A new, empty run. `beside` names the run it is compared with, `parent` the one that it goes on from
-        (by default the one that its spec names).
+        (by default the one that its spec names); `marks` is what else its meta says.
 
         Raises BadRequest if none can be kept here, DiskFull if there is no room for it.
         """
@@ -88,7 +91,8 @@ class RunStore:
         parent = parent or (spec.origin.run if spec.origin else None)
         self.prune(keep={beside, parent})
         created = now.isoformat(timespec="milliseconds")
-        return RunWriter(folder, {"created": created, "title": spec.prompt, "beside": beside, "parent": parent})
+        known = {"created": created, "title": spec.prompt, "beside": beside, "parent": parent}
+        return RunWriter(folder, {**(marks or {}), **known})
 
     def prune(self, keep: Collection[str | None] = ()) -> list[str]:
         """Drop the runs that were not used for longest until the rest fits under the cap; the runs dropped.

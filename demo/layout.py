@@ -6,7 +6,7 @@ No algorithm lives here. Handlers read the controls, call settings, the runner o
 import json
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -20,10 +20,10 @@ from core.search.search import MAX_FINALISTS
 from core.search.strategies.registry import STRATEGIES, get_strategy, unsupported
 from demo import settings, strings
 from demo.component import Amount, Choice, Dial, Notice, Stage, line, lines
+from demo.context import Context
 from demo.models import Models
 from demo.remote import make_remote
 from demo.settings import GIGA
-from demo.streaming import Library, Runner
 
 log = logging.getLogger(__name__)
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
@@ -42,8 +42,9 @@ WIDEST = 20  # span of a slider with fractions; of a larger one the steps are to
 FRACTIONS = 50  # that a slider with fractions has at least
 
 
-def build_page(models: Models, library: Library, runner: Runner) -> gr.Blocks:
+def build_page(context: Context) -> gr.Blocks:
     """The whole page, wired to the models, the runs that can be shown, and the runner that makes new ones."""
+    models = context.models
     with gr.Blocks(title=strings.TITLE, fill_width=True, elem_id="bs-page") as page:
         run = gr.State("")
         prompt, search, stop = _prompt_row()
@@ -53,10 +54,10 @@ def build_page(models: Models, library: Library, runner: Runner) -> gr.Blocks:
             with gr.Column(elem_id="bs-settings", scale=0):
                 controls, estimate = _settings(models)
             with gr.Column(elem_id="bs-view"):
-                stage = Stage(make_remote(library, runner), elem_id="bs-stage")
+                stage = Stage(make_remote(context), elem_id="bs-stage")
         _wire_prompt(models, prompt, controls[0], chips, hint)
         _wire_settings(models, controls, estimate)
-        _wire_runs(Wires(models, library, runner), (prompt, *controls), (stage, run, hint), (search, stop))
+        _wire_runs(context, (prompt, *controls), (stage, run, hint), (search, stop))
     return page
 
 
@@ -231,15 +232,6 @@ def show_model(models: Models, name: Any, looks: tuple) -> list[Any]:
 # -- what happens -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Wires:
-    """What the handlers of runs need."""
-
-    models: Models
-    library: Library
-    runner: Runner
-
-
 def _wire_prompt(models: Models, prompt: gr.Textbox, model: Choice, chips: list[gr.Button], hint: Notice) -> None:
     def told(text: Any, generator: Any) -> dict[str, Any]:
         return known_words(models, generator, text)
@@ -258,19 +250,19 @@ def _wire_settings(models: Models, controls: list[Any], estimate: Notice) -> Non
           trigger_mode="always_last", **QUIET)  # fmt: skip
 
 
-def _wire_runs(wires: Wires, controls: tuple, shown: tuple, buttons: tuple[gr.Button, gr.Button]) -> None:
+def _wire_runs(context: Context, controls: tuple, shown: tuple, buttons: tuple[gr.Button, gr.Button]) -> None:
     stage, run, hint = shown
     search, stop = buttons
     prompt = controls[0]
 
-    def begin(*values: Any) -> tuple[Any, ...]:
-        return _begin(wires, values)
+    def begin(request: gr.Request, *values: Any) -> tuple[Any, ...]:
+        return _begin(context, values, context.visitors.of(request))
 
     def end(current: str) -> None:
-        wires.runner.stop(current)
+        context.runner.stop(current)
 
     def arrive(request: gr.Request) -> list[Any]:
-        return _arrive(wires, request.query_params.get("run"))
+        return _arrive(context, request.query_params.get("run"), context.visitors.of(request))
 
     def lively(event: gr.EventData) -> Any:
         return gr.update(interactive=bool(getattr(event, "live", False)))
@@ -285,16 +277,16 @@ def _wire_runs(wires: Wires, controls: tuple, shown: tuple, buttons: tuple[gr.Bu
 _tickets = count(1)
 
 
-def _begin(wires: Wires, values: tuple) -> tuple[Any, ...]:
+def _begin(context: Context, values: tuple, visitor: str = "") -> tuple[Any, ...]:
     """Start a comparison: stage, run, hint, stop button. What is wrong with a request is said where the hint stands."""
     try:
-        _require_models(wires.models)
-        spec = settings.read(wires.models, values)
-        settings.require_words(wires.models, spec)
-        run = wires.runner.start(settings.plan(wires.models, spec).specs)
+        _require_models(context.models)
+        spec = settings.read(context.models, values)
+        settings.require_words(context.models, spec)
+        run = context.runner.start(settings.plan(context.models, spec).specs, visitor)
     except Exception as error:
         return gr.skip(), gr.skip(), complaint(error), gr.skip()
-    return attach(run), run, known_words(wires.models, spec.generator, spec.prompt), gr.update(interactive=True)
+    return attach(run), run, known_words(context.models, spec.generator, spec.prompt), gr.update(interactive=True)
 
 
 def complaint(error: Exception) -> dict[str, Any]:
@@ -309,8 +301,7 @@ def sentence(error: Exception) -> str:
         return strings.UNEXPECTED
     if isinstance(error, UnsupportedStrategy):
         return str(error)
-    text = strings.said(str(error))
-    return text[:1].upper() + text[1:]
+    return strings.sentence(str(error))
 
 
 def attach(run: str, replay: bool = False) -> dict[str, Any]:
@@ -318,20 +309,20 @@ def attach(run: str, replay: bool = False) -> dict[str, Any]:
     return {"run": run, "replay": replay, "ticket": next(_tickets)}
 
 
-def _arrive(wires: Wires, wanted: str | None) -> list[Any]:
+def _arrive(context: Context, wanted: str | None, visitor: str = "") -> list[Any]:
     """What a page shows when it opens: the run its address names, else a recorded one."""
     untouched = [gr.skip()] * (len(settings.FIXED) + len(settings.parameter_names()))
     if wanted is None:
-        recorded = wires.library.recorded()
+        recorded = context.library.recorded()
         shown = attach(recorded, replay=True) if recorded else {}
         return [shown, "", lines(line("info", ("plain", strings.FIRST_VISIT))) if recorded else gr.skip(), *untouched]
     try:
-        reader = wires.library.reader(wanted)
+        reader = context.library.reader(wanted, visitor)
     except BadRequest as error:
         return [gr.skip(), "", complaint(error), *untouched]
     reader.update()
     spec = reader.tree.spec
-    return [attach(wanted), wanted, gr.skip(), *(_shown_values(wires.models, spec) if spec else untouched)]
+    return [attach(wanted), wanted, gr.skip(), *(_shown_values(context.models, spec) if spec else untouched)]
 
 
 def _shown_values(models: Models, spec: RunSpec) -> list[Any]:

@@ -17,9 +17,10 @@ from core.answers import of_images
 from core.search.errors import BadRequest
 from core.search.tree import Tree
 from demo import strings, view
+from demo.context import Context
 from demo.models import Models
 from demo.settings import GIGA, method
-from demo.streaming import Library, Reader, Runner
+from demo.streaming import Reader
 
 PATIENCE = 8.0  # seconds a question for frames waits for the next one
 IN_LINE = 1.0   # the same while the run waits for others: the place in line changes
@@ -29,44 +30,53 @@ log = logging.getLogger(__name__)
 Reply = dict[str, Any]
 
 
-def make_remote(library: Library, runner: Runner) -> list[Callable[..., Any]]:
+def make_remote(context: Context) -> list[Callable[..., Any]]:
     """The functions `frames` and `inspect`, each of one argument: the object that the browser sent."""
 
     async def frames(request: Any) -> Reply:
-        began = monotonic()
-        while True:
-            reply = await asyncio.to_thread(_guarded, _frames, library, runner, request)
-            if _is_news(request, reply) or monotonic() - began > (IN_LINE if reply["queue"] else PATIENCE):
-                return reply
-            await asyncio.sleep(POLL)
+        try:
+            return await follow(context, request)
+        except Exception as error:
+            return _told(error)
 
-    def inspect(request: Any) -> Reply:
-        return _guarded(_inspect, library, runner.models, request)
+    def node_facts(request: Any) -> Reply:
+        try:
+            return inspect(context, request)
+        except Exception as error:
+            return _told(error)
 
-    return [frames, inspect]
+    node_facts.__name__ = "inspect"  # what the page's script calls it
+    return [frames, node_facts]
+
+
+def _told(error: Exception) -> Reply:
+    if isinstance(error, BadRequest):
+        return {"error": str(error)}
+    log.error("a question of the page could not be answered", exc_info=error)
+    return {"error": strings.UNEXPECTED}
+
+
+async def follow(context: Context, request: Any, visitor: str = "") -> Reply:
+    """Frames of {"run": id, "since": [frames known of each lane]}, as soon as there are any.
+
+    Raises BadRequest where there is no such run for this visitor.
+    """
+    began = monotonic()
+    while True:
+        reply = await asyncio.to_thread(_frames, context, request, visitor)
+        if _is_news(request, reply) or monotonic() - began > (IN_LINE if reply["queue"] else PATIENCE):
+            return reply
+        await asyncio.sleep(POLL)
 
 
 def _is_news(request: Any, reply: Reply) -> bool:
-    """Whether a page would want the reply now: an error, an end, a frame, or the first it hears of a run."""
-    return (
-        "error" in reply or not reply["live"] or not request.get("since")
-        or any(lane["frames"] for lane in reply["lanes"])
-    )  # fmt: skip
+    """Whether a page would want the reply now: an end, a frame, or the first it hears of a run."""
+    return not reply["live"] or not request.get("since") or any(lane["frames"] for lane in reply["lanes"])
 
 
-def _guarded(answer: Callable[..., Reply], *args: Any) -> Reply:
-    try:
-        return answer(*args)
-    except BadRequest as error:
-        return {"error": str(error)}
-    except Exception:
-        log.exception("a question of the page could not be answered")
-        return {"error": strings.UNEXPECTED}
-
-
-def _frames(library: Library, runner: Runner, request: Any) -> Reply:
+def _frames(context: Context, request: Any, visitor: str) -> Reply:
     run, since = _frames_request(request)
-    lanes = library.lanes(run)
+    lanes = context.library.lanes(run, visitor)
     states = {lane.store.status(lane.run) for lane in lanes}  # asked before the logs are read: what is over is complete
     news = [lane.update()[start:] for lane, start in zip(lanes, [*since, 0, 0], strict=False)]
     return {
@@ -74,7 +84,7 @@ def _frames(library: Library, runner: Runner, request: Any) -> Reply:
         "head": _head(lanes),
         "lanes": [_lane(lane, new) for lane, new in zip(lanes, news, strict=True)],
         "live": "running" in states,
-        "queue": runner.ahead(run),
+        "queue": context.runner.ahead(run),
         "notice": strings.INTERRUPTED if "interrupted" in states else None,
     }
 
@@ -131,15 +141,16 @@ def _label(lane: Reader) -> str:
     return f"{generator} · {strategy if strategy[:2].isupper() else strategy.lower()}"
 
 
-def _inspect(library: Library, models: Models, request: Any) -> Reply:
+def inspect(context: Context, request: Any, visitor: str = "") -> Reply:
+    """The facts of {"run": id, "node": id}. Raises BadRequest where there is no such run for this visitor, or node."""
     if not isinstance(request, dict):
         raise BadRequest(strings.BAD_REQUEST)
-    reader = library.reader(request.get("run"))
+    reader = context.library.reader(request.get("run"), visitor)
     reader.update()
     node = request.get("node")
     if type(node) is not int or node not in reader.tree.nodes:
         raise BadRequest(strings.BAD_NODE)
-    return view.inspect(reader.tree, reader.run, node) | {"answers": _answers(models, reader, node)}
+    return view.inspect(reader.tree, reader.run, node) | {"answers": _answers(context.models, reader, node)}
 
 
 def _answers(models: Models, reader: Reader, id: int) -> list[Reply]:

@@ -7,7 +7,7 @@ that started it too, follows the log on disk. Searches run one at a time, in the
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
@@ -20,10 +20,13 @@ from core.search.search import Search
 from core.search.tree import Tree
 from demo import view
 from demo.models import Models
-from demo.strings import BUSY, UNKNOWN_RUN
+from demo.refusals import NoSuchRun, NotYours
+from demo.strings import BUSY, NOT_YOURS, UNKNOWN_RUN
+from demo.visitors import hashed
 
 MAX_WAITING = 8
-MAX_READERS = 48
+MAX_READERS = 96
+MAX_OWNERS = 20_000  # runs whose owners are remembered
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +51,12 @@ class Runner:
         self._thread = threading.Thread(target=self._work, name="searches", daemon=True)
         self._thread.start()
 
-    def start(self, specs: Sequence[RunSpec]) -> str:
-        """Put a comparison in line; the id of its first run. Raises BadRequest when the line is full."""
+    def start(self, specs: Sequence[RunSpec], visitor: str = "", private: bool = False) -> str:
+        """Put a visitor's comparison in line; the id of its first run. Raises BadRequest when the line is full."""
         with self._lock:
             if len(self._jobs) > MAX_WAITING:
                 raise BadRequest(BUSY.format(count=len(self._jobs) - 1))
-            writers = create(self.store, specs)
+            writers = create(self.store, specs, {"owner": hashed(visitor), "private": private})
             job = Job(tuple(specs), tuple(writer.run for writer in writers))
             self._jobs[job.runs[0]] = job
         self._queue.put((job, writers))
@@ -104,10 +107,10 @@ def compute(
         writers[lane].append(event)
 
 
-def create(store: RunStore, specs: Sequence[RunSpec]) -> list[RunWriter]:
-    """Writers in the order of the specs; the first run's meta names the second."""
-    others = [store.create(spec) for spec in specs[1:]]
-    return [store.create(specs[0], beside=others[0].run if others else None), *others]
+def create(store: RunStore, specs: Sequence[RunSpec], marks: Mapping[str, Any] | None = None) -> list[RunWriter]:
+    """Writers in the order of the specs; the first run's meta names the second. `marks`: more that the metas say."""
+    others = [store.create(spec, marks=marks) for spec in specs[1:]]
+    return [store.create(specs[0], beside=others[0].run if others else None, marks=marks), *others]
 
 
 class Reader:
@@ -148,18 +151,53 @@ class Library:
     def __init__(self, stores: Sequence[RunStore]):
         self.stores = tuple(stores)
         self._readers: OrderedDict[tuple[str, bool], Reader] = OrderedDict()
+        self._owners: dict[str, tuple[str, bool]] = {}
         self._lock = threading.Lock()
 
-    def find(self, run: Any) -> RunStore:
-        """The store that holds a run. Raises BadRequest for any id, of whatever type, that is none."""
+    def stored(self, run: Any) -> RunStore:
+        """The store that holds a run. Raises NoSuchRun for any id, of whatever type, that is none."""
         for store in self.stores:
             if store.has(run):
                 return store
-        raise BadRequest(UNKNOWN_RUN)
+        raise NoSuchRun(UNKNOWN_RUN)
 
-    def reader(self, run: Any, rows: bool = True) -> Reader:
+    def find(self, run: Any, visitor: str = "") -> RunStore:
+        """The store that holds a run this visitor may see. To all others a private run does not exist.
+
+        Raises as `stored` does.
+        """
+        store = self.stored(run)
+        if self._marks(store, run)[1] and not self.owns(run, visitor):
+            raise NoSuchRun(UNKNOWN_RUN)
+        return store
+
+    def owns(self, run: Any, visitor: str) -> bool:
+        """Whether a visitor started a run. Raises as `stored` does."""
+        return bool(visitor) and self._marks(self.stored(run), run)[0] == hashed(visitor)
+
+    def require_owner(self, run: Any, visitor: str) -> RunStore:
+        """The store of a visitor's own run. Raises NotYours for a run of others, and as `find` does."""
+        store = self.find(run, visitor)
+        if not self.owns(run, visitor):
+            raise NotYours(NOT_YOURS)
+        return store
+
+    def audience(self, run: Any) -> str:
+        """Who may be shown what is cached of a run: "public" or "private"."""
+        return "private" if self._marks(self.stored(run), run)[1] else "public"
+
+    def _marks(self, store: RunStore, run: str) -> tuple[str, bool]:
+        """(hash of the owner, whether it is private); read once, since a run never changes hands."""
+        if run not in self._owners:
+            if len(self._owners) > MAX_OWNERS:
+                self._owners.clear()
+            meta = store.meta(run)
+            self._owners[run] = (str(meta.get("owner") or ""), bool(meta.get("private")))
+        return self._owners[run]
+
+    def reader(self, run: Any, visitor: str = "", rows: bool = True) -> Reader:
         """Raises as `find` does."""
-        store = self.find(run)
+        store = self.find(run, visitor)
         with self._lock:
             key = (run, rows)
             if key not in self._readers:
@@ -169,12 +207,12 @@ class Library:
                 self._readers.popitem(last=False)
             return self._readers[key]
 
-    def lanes(self, run: Any) -> list[Reader]:
+    def lanes(self, run: Any, visitor: str = "") -> list[Reader]:
         """The run and, where its meta names one that is here, the run beside it. Raises as `find` does."""
-        first = self.reader(run)
+        first = self.reader(run, visitor)
         beside = first.store.meta(run).get("beside")
         try:
-            return [first, self.reader(beside, rows=False)] if beside else [first]
+            return [first, self.reader(beside, visitor, rows=False)] if beside else [first]
         except BadRequest:
             return [first]
 

@@ -101,6 +101,7 @@ SEED = "Seed: repeats a run"
 BUSY = "The server has {count} searches waiting, which is its limit. Try again in a minute."
 LOADING = "Loading the models; the first search starts when they are ready."
 UNKNOWN_RUN = "There is no run with this id here. It may have been removed, or the link is incomplete."
+NOT_YOURS = "Only the visitor who started this run can change it. Start one of your own with the same settings."
 BAD_NODE = "This run has no such node."
 BAD_REQUEST = "The page sent something this server does not understand. Reload the page."
 UNEXPECTED = "Something went wrong at the server. The run and its steps so far are kept."
@@ -187,3 +188,9 @@ def said(sentence: str) -> str:
     names = STRATEGY_NAMES | VERIFIER_NAMES
     whole = re.sub(rf"\b({'|'.join(ENSEMBLES)}):[\w+-]+", lambda found: guide_name(found[0]), sentence)
     return re.sub(r"\b(" + "|".join(names) + r")\b", lambda found: names[found[0]], whole)
+
+
+def sentence(text: str) -> str:
+    """What an error says, as a sentence of the page."""
+    text = said(text)
+    return text[:1].upper() + text[1:]

@@ -137,11 +137,11 @@ from pathlib import Path
 from core.runs import RunStore
 from core.search.strategies.registry import STRATEGIES
 from demo import settings
+from demo.context import make_context
 from demo.embedded import embedded_models
 from demo.layout import build_page, predicted, show_model
-from demo.streaming import Library, Runner
 models, store = embedded_models(), RunStore()
-page = build_page(models, Library([store]), Runner(store, models))
+page = build_page(make_context(models, store))
 shown = [block for block in page.blocks.values() if getattr(block, "label", None)]
 models.ready.set()
 values = dict.fromkeys(settings.parameter_names()) | {

@@ -17,10 +17,10 @@ from core.search.strategies.registry import OURS, STRATEGIES, unsupported
 from core.verifiers.registry import VERIFIERS
 from core.world import captions
 from demo import layout, settings, strings
+from demo.context import make_context
 from demo.embedded import STEPS, embedded_models
 from demo.record import record
 from demo.server import build_app
-from demo.streaming import Library, Runner
 from tests.demo.test_settings import DEFAULTS, controls, read
 from tests.painted import painted_models
 
@@ -81,7 +81,7 @@ def test_the_first_visit_replays_the_recorded_run_and_a_link_shows_its_run(tmp_p
     run, beside = record(models, recorded, read())
     assert recorded.meta(run)["beside"] == beside
     store = RunStore(tmp_path / "runs")
-    wires = layout.Wires(models, Library([store, recorded]), Runner(store, models))
+    wires = make_context(models, store, [recorded.root])
     stage, current, hint, *controls = layout._arrive(wires, None)
     assert stage["run"] == run and stage["replay"] and current == "" and text_of(hint) == strings.FIRST_VISIT
     stage, current, _, *controls = layout._arrive(wires, run)
@@ -95,7 +95,7 @@ def test_the_first_visit_replays_the_recorded_run_and_a_link_shows_its_run(tmp_p
 def test_a_request_that_cannot_run_starts_nothing_and_says_why(tmp_path):
     models, store = painted_models(), RunStore(tmp_path)
     models.warm()
-    wires = layout.Wires(models, Library([store]), Runner(store, models))
+    wires = make_context(models, store)
     for changes, words in [
         ({"prompt": ""}, strings.EMPTY_PROMPT),
         ({"prompt": "xylograph"}, strings.NO_KNOWN_WORD),

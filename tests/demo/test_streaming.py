@@ -9,19 +9,18 @@ from core.runs import RunStore
 from core.search.errors import BadRequest
 from core.search.events import Cancelled, Finished
 from demo import settings, streaming, strings
+from demo.context import make_context
 from demo.remote import make_remote
-from demo.streaming import Library, Runner
 from tests.demo.test_settings import read
 from tests.painted import painted_models
 
 
 @pytest.fixture
 def world(tmp_path):
-    """(store, runner, library) of a world that takes its time."""
-    store = RunStore(tmp_path / "runs")
-    runner = Runner(store, painted_models(pause=0.03))
-    yield store, runner, Library([store])
-    runner.close()
+    """(store, runner, library, context) of a world that takes its time."""
+    context = make_context(painted_models(pause=0.03), RunStore(tmp_path / "runs"))
+    yield context.store, context.runner, context.library, context
+    context.runner.close()
 
 
 def specs(**changes):
@@ -41,7 +40,7 @@ def ask(function, **request):
 
 
 def test_a_comparison_runs_to_its_end_with_nobody_watching(world):
-    store, runner, library = world
+    store, runner, library, context = world
     run = runner.start(specs())
     wait(lambda: store.status(run) == "finished" and store.status(store.meta(run)["beside"]) == "finished")
     first, second = library.lanes(run)
@@ -52,7 +51,7 @@ def test_a_comparison_runs_to_its_end_with_nobody_watching(world):
 
 
 def test_a_reader_that_follows_sees_what_a_late_one_sees(world):
-    store, runner, library = world
+    store, runner, library, context = world
     run = runner.start(specs())
     early, seen = library.reader(run), []
     while store.status(run) == "running":
@@ -64,7 +63,7 @@ def test_a_reader_that_follows_sees_what_a_late_one_sees(world):
 
 
 def test_stop_keeps_the_steps_so_far(world):
-    store, runner, library = world
+    store, runner, library, context = world
     run = runner.start(specs())
     wait(lambda: len(library.reader(run).update()) > 4)
     assert runner.stop(run)
@@ -75,8 +74,8 @@ def test_stop_keeps_the_steps_so_far(world):
 
 
 def test_searches_wait_in_line_and_the_line_has_an_end(world):
-    store, runner, library = world
-    frames, _ = make_remote(library, runner)
+    store, runner, library, context = world
+    frames, _ = make_remote(context)
     runs = [runner.start(specs(seed=i)) for i in range(3)]
     assert runner.ahead(runs[0]) == 0 and runner.ahead(runs[2]) == 2
     reply = ask(frames, run=runs[2], since=[])
@@ -87,8 +86,8 @@ def test_searches_wait_in_line_and_the_line_has_an_end(world):
 
 
 def test_frames_are_sent_from_where_the_page_left_off(world):
-    store, runner, library = world
-    frames, _ = make_remote(library, runner)
+    store, runner, library, context = world
+    frames, _ = make_remote(context)
     run = runner.start(specs())
     wait(lambda: store.status(run) == "finished")
     whole = ask(frames, run=run, since=[])
@@ -100,8 +99,8 @@ def test_frames_are_sent_from_where_the_page_left_off(world):
 
 
 def test_a_run_whose_server_died_is_shown_as_far_as_it_went(world):
-    store, runner, library = world
-    frames, _ = make_remote(library, runner)
+    store, runner, library, context = world
+    frames, _ = make_remote(context)
     writer = store.create(specs()[0])
     writer.close()
     reply = ask(frames, run=writer.run, since=[])
@@ -114,27 +113,27 @@ def test_a_run_whose_server_died_is_shown_as_far_as_it_went(world):
     {"since": [1.5]}, [], None, "frames", 3,
 ])
 def test_forged_requests_for_frames_get_a_sentence(world, request_):
-    frames, inspect = make_remote(world[2], world[1])
+    frames, inspect = make_remote(world[3])
     for answer in (asyncio.run(frames(request_)), inspect(request_)):
         assert set(answer) == {"error"} and answer["error"] in (strings.UNKNOWN_RUN, strings.BAD_REQUEST)
 
 
 @pytest.mark.parametrize("node", [-1, 10**9, "0", "0; drop", 1.0, None, True, [0], {"id": 0}])
 def test_forged_node_ids_get_a_sentence(world, node):
-    store, runner, library = world
+    store, runner, library, context = world
     run = runner.start(specs())
     wait(lambda: store.status(run) == "finished")
-    _, inspect = make_remote(library, runner)
+    _, inspect = make_remote(context)
     assert inspect({"run": run, "node": node}) == {"error": strings.BAD_NODE}
     assert inspect({"run": run, "node": 0})["title"] == "Prompt"
 
 
 def test_the_inspector_shows_what_a_verifier_answers_about_the_picture(world, monkeypatch):
     """Asked when a node is selected, not before; a node without a picture has nothing to ask about."""
-    store, runner, library = world
+    store, runner, library, context = world
     run = runner.start(specs())
     wait(lambda: store.status(run) == "finished")
-    _, inspect = make_remote(library, runner)
+    _, inspect = make_remote(context)
     reader = library.reader(run)
     reader.update()
     best = reader.tree.best().id

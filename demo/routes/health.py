@@ -1,0 +1,19 @@
+"""Whether the server lives, and whether it can start a search."""
+
+from fastapi import FastAPI, Response
+
+from demo.context import Context
+
+
+def add_health(app: FastAPI, context: Context) -> None:
+    models = context.models
+
+    @app.api_route("/healthz", methods=["GET", "HEAD"])
+    def healthz() -> dict[str, bool]:
+        return {"ok": True}
+
+    @app.api_route("/readyz", methods=["GET", "HEAD"])
+    def readyz(response: Response) -> dict[str, bool]:
+        ready = models.ready.is_set() and models.problem is None
+        response.status_code = 200 if ready else 503
+        return {"ready": ready}

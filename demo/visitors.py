@@ -1,0 +1,68 @@
+"""Who is asking: a random id in a cookie, given by one middleware to every page, route and event of the server.
+
+The id is a secret of the visitor's browser; runs keep only its hash. Nobody has to sign in.
+"""
+
+import hashlib
+import re
+import secrets
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+COOKIE = "beamscope"
+VISITOR = re.compile(r"[0-9a-f]{32}")
+YEAR = 365 * 24 * 3600   # seconds
+
+
+def hashed(visitor: str) -> str:
+    """What a run keeps of its visitor: enough to know them again, not enough to be them."""
+    return hashlib.sha256(visitor.encode()).hexdigest()[:32] if visitor else ""
+
+
+class Visitors:
+    """Knows the visitor behind a request."""
+
+    def of(self, request: Any) -> str:
+        """The id behind a request of a route or of Gradio; "" where the middleware did not see it."""
+        inner = getattr(request, "request", None) or request
+        return getattr(inner, "scope", {}).get("visitor", "")
+
+
+class VisitorMiddleware:
+    """Gives every visitor an id and every request its visitor."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        known = _known(Headers(scope=scope).get("cookie", ""))
+        scope["visitor"] = known or secrets.token_hex(16)
+
+        async def introduced(message: Message) -> None:
+            if message["type"] == "http.response.start" and not known:
+                _introduce(MutableHeaders(scope=message), scope)
+            await send(message)
+
+        await self.app(scope, receive, introduced)
+
+
+def _known(header: str) -> str | None:
+    """The id that the browser sent, if it is one."""
+    try:
+        found = SimpleCookie(header).get(COOKIE)
+    except CookieError:
+        return None
+    return found.value if found and VISITOR.fullmatch(found.value) else None
+
+
+def _introduce(headers: MutableHeaders, scope: Scope) -> None:
+    """Send the cookie along, except with what others may be shown from a cache."""
+    if not headers.get("cache-control", "").startswith("public"):
+        secure = "; Secure" if scope.get("scheme") == "https" else ""
+        cookie = f"{COOKIE}={scope['visitor']}; Path=/; Max-Age={YEAR}; HttpOnly; SameSite=Lax{secure}"
+        headers.append("set-cookie", cookie)
