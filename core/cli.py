@@ -1,5 +1,6 @@
-"""The command line: search, compare, resume, replay, runs, models, bench. Results on stdout, progress on stderr.
+"""The command line: search, compare, resume, replay, runs, export, import, models, bench.
 
+Results on stdout, progress on stderr.
 Exit code 0; 2 with one line for a request that cannot be met; 1 when a model or the disk failed; 130 on Ctrl-C, the
 run kept.
 Nothing heavy is imported before a model is needed.
@@ -13,10 +14,13 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
 
 from core import answers
+from core.archive import lanes_of, write_archive
+from core.archive_read import import_archive
 from core.generators.registry import GENERATORS
 from core.reference import markdown, reference
 from core.registry import readiness
@@ -89,6 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     runs.set_defaults(command=_runs)
     runs.add_argument("--pin", metavar="RUN", action="append", default=[])
     runs.add_argument("--unpin", metavar="RUN", action="append", default=[])
+    export_ = commands.add_parser("export", help="a run, and the one beside it, as a file for another machine")
+    export_.set_defaults(command=_export)
+    export_.add_argument("run", metavar="RUN")
+    export_.add_argument("file", metavar="FILE.zip", type=Path)
+    import_ = commands.add_parser("import", help="keep the runs of such a file, from anywhere, as new ones")
+    import_.set_defaults(command=_import)
+    import_.add_argument("file", metavar="FILE.zip", type=Path)
     models = commands.add_parser("models", help="generators, verifiers, strategies, and which are ready")
     models.set_defaults(command=_models)
     models.add_argument("--markdown", action="store_true", help="the reference of all of them, nothing loaded")
@@ -99,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
                        help="engine: two minutes instead of half an hour, nothing written")
     bench.add_argument("--only", metavar="PART", help="engine: one part of it")
     _add_spritebench(bench)
-    for command in (search, compare, resume, replay, runs, models, bench):
+    for command in (search, compare, resume, replay, runs, export_, import_, models, bench):
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return parser
 
@@ -293,6 +304,29 @@ def _replay(args: argparse.Namespace) -> int:
         _print_lines([*choices(tree, events), *in_words(tree, args.run, image)])
         print(f"state  {ending(tree, store.status(args.run))}")
     return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    data = BytesIO()   # whole before the file is touched
+    write_archive(RunStore(), args.run, data)
+    args.file.write_bytes(data.getvalue())
+    _told(args, {"run": args.run, "file": str(args.file), "bytes": len(data.getvalue())}, str(args.file))
+    return 0
+
+
+def _import(args: argparse.Namespace) -> int:
+    store = RunStore()
+    with open(args.file, "rb") as file:
+        run = import_archive(store, file)
+    _told(args, {"run": run, "runs": lanes_of(store, run)}, run)
+    return 0
+
+
+def _told(args: argparse.Namespace, data: dict[str, Any], line: str) -> None:
+    if args.json:
+        _print_json(data)
+    else:
+        print(line)
 
 
 def _models(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -64,6 +64,18 @@ class RunWriter:
         self._size, self.kept = self._size + len(line), self.kept + 1
         if isinstance(event, ev.Scored) and event.finished:
             self._finished = event.images
+
+    def adopt(self, log: bytes, pictures: Iterable[tuple[str, bytes]]) -> None:
+        """Keep a whole log that was written elsewhere, and checked: its pictures by name, then all lines at once.
+
+        Raises DiskFull; then no event is kept, and the run is to be removed.
+        """
+        with full_disk_told(self._folder, "none of its events is kept"):
+            for name, picture in pictures:
+                put(self._folder, name, picture)
+            _write_all(self._log.fileno(), log)
+            os.fsync(self._log.fileno())
+        self._size, self.kept = len(log), log.count(b"\n")
 
     def _write(self, event: ev.Event, line: bytes) -> None:
         new: list[str] = []

@@ -303,6 +303,23 @@ def test_runs_are_listed_and_pinned(world):
     assert "there is no run" in world.run("runs", "--pin", "20200101-nothing")[2]
 
 
+def test_a_run_travels_as_one_file(world, tmp_path, monkeypatch):
+    there = world.json("compare", "digits", "--generator", "toy", "--baseline", "toy", "--width", "2", "--branch", "2")
+    told = world.json("export", there["ar"]["run"], str(tmp_path / "run.zip"))
+    assert told["bytes"] == (tmp_path / "run.zip").stat().st_size
+    monkeypatch.setenv("BEAMSCOPE_RUNS", str(tmp_path / "elsewhere"))
+    here = world.json("import", str(tmp_path / "run.zip"))
+    before, after = there["ar"], world.json("replay", here["runs"][0])
+    assert {**after, "run": 0, "best": 0} == {**before, "run": 0, "best": 0} and len(here["runs"]) == 2
+
+
+def test_a_file_that_is_no_run_is_refused(world, tmp_path):
+    (tmp_path / "a.zip").write_text("no zip at all, and longer than the last record of one")
+    assert "no run.zip" in world.refused("import", str(tmp_path / "a.zip"))
+    assert "there is no run" in world.refused("export", "no-such-run", str(tmp_path / "b.zip"))
+    assert not (tmp_path / "b.zip").exists()
+
+
 def test_a_full_disk_is_told_and_exits_with_1(world, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -48,7 +48,8 @@ def test_every_path_that_is_named_exists():
 def test_every_command_line_of_ours_is_understood():
     lines = [line for _, block in BLOCKS for line in block.splitlines() if line.startswith("python -m core.cli ")]
     asked = [_parser().parse_args(shlex.split(line.replace(" NODE", " 1"))[3:]).command.__name__ for line in lines]
-    assert set(asked) == {"_compare", "_models", "_replay", "_search", "_resume", "_runs", "_bench"}
+    commands = {"_compare", "_models", "_replay", "_search", "_resume", "_runs", "_export", "_import", "_bench"}
+    assert set(asked) == commands
 
 
 def test_the_world_is_counted_right():
