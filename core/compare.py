@@ -11,7 +11,8 @@ from core.search.events import Event, RunSpec
 
 def rival(spec: RunSpec, flops: float, generator: str) -> RunSpec:
     """Best of n on another generator, n still to be fitted to `flops`; the rest as in `spec`."""
-    best_of_n = replace(spec, generator=generator, strategy="random_search", params={}, origin=None)
+    best_of_n = replace(spec, generator=generator, strategy="random_search", params={}, origin=None,
+                        chooser="verifier")
     return best_of_n.with_budget(Budget(flops=flops))
 
 

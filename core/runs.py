@@ -157,7 +157,7 @@ class RunStore:
             return (folder / name).read_bytes()
 
     def best_image(self, run: str, node: int) -> Path:
-        """The lossless PNG of a node that an Improved or Judged event names."""
+        """The lossless PNG of a node that an Improved, Judged or Picked event names."""
         with self._opened(run) as folder:
             return folder / best_name(_checked(node, "final")[0])
 

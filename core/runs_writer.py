@@ -96,7 +96,7 @@ class RunWriter:
                 yield ev.image_ref(node, event.image_kind), _jpeg(image)
         if isinstance(event, ev.Improved):
             yield best_name(event.node), _png(self._finished[event.node])
-        if isinstance(event, ev.Judged):
+        if isinstance(event, ev.Judged | ev.Picked):
             yield best_name(event.node), _png(event.images[event.node])
 
     def _undo(self, new: Sequence[str]) -> None:

@@ -11,15 +11,18 @@ from core.search.budget import Cost
 from core.search.errors import BadRequest, UnsupportedStrategy
 from core.search.events import (
     KINDS,
+    Asked,
     Cancelled,
     Expanded,
     Failed,
     Finished,
     Improved,
+    Picked,
     Previewed,
     Pruned,
     RunSpec,
     Scored,
+    Steered,
     from_json,
 )
 from core.search.search import SEEDS, Search, derive_seed
@@ -147,7 +150,9 @@ def test_the_tree_of_the_log_is_the_live_tree(strategy, params):
 
 def test_every_kind_of_event_survives_json():
     _, events = searched("beam_search", {"look": "rollout"}, judge="brightness")
-    events += [Cancelled(seq=0, seconds=0.5, node=None), Failed(seq=1, seconds=0.5, code="x", message="y")]
+    events += [Cancelled(seq=0, seconds=0.5, node=None), Failed(seq=1, seconds=0.5, code="x", message="y"),
+               Asked(seq=2, seconds=0.5, step=1, candidates=(3, 1), keep=1),
+               Steered(seq=3, seconds=0.5, node=1, action="pin"), Picked(seq=4, seconds=0.5, node=1, images={1: None})]
     assert {event.kind for event in events} == set(KINDS)
     for event in events:
         data = json.loads(json.dumps(event.to_json()))

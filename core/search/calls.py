@@ -27,13 +27,21 @@ class Calls:
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Since the run began, without the time that a person took to choose."""
         return perf_counter() - self._began
+
+    def excuse(self, seconds: float) -> None:
+        """Time that is not the run's: a person was thinking."""
+        self._began += seconds
+
+    def require_wanted(self) -> None:
+        """Raises Stop if the caller no longer wants the run."""
+        if self._cancelled():
+            raise Stop
 
     def one(self, price: Cost, model: Callable[..., T], *args: Any) -> T:
         """One call. Raises Stop or BudgetExhausted before it."""
-        if self._cancelled():
-            raise Stop
+        self.require_wanted()
         self.ledger.charge(price, self.seconds)
         began = perf_counter()
         try:

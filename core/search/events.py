@@ -19,6 +19,8 @@ Look = Literal["preview", "rollout"] | int           # what a strategy asks the 
 Seen = Literal["preview", "rollout", "final"] | int  # what it judged: "final" is the node's own finished image
 ImageKind = Literal["preview", "look", "final"]
 Made = Literal["step", "renoise", "neighbour", "thaw"]
+Chooser = Literal["verifier", "person"]
+Action = Literal["pin", "forbid", "free"]
 
 
 def image_ref(node: int, kind: ImageKind) -> str:
@@ -57,7 +59,7 @@ class Origin:
 class RunSpec:
     """All that decides a run: the same spec on the same weights gives the same events but for seconds.
 
-    (Unless its budget is one of seconds.)
+    (Unless its budget is one of seconds, or a person chooses or steers: what they did is in the events.)
     """
 
     prompt: str
@@ -74,6 +76,7 @@ class RunSpec:
     judge: str | None = None          # a dear verifier: scores only the finalists, and chooses among them
     finalists: int = 4                # best finished images by the guide that the judge is shown
     origin: Origin | None = None
+    chooser: Chooser = "verifier"     # who decides which candidates survive; a person is asked at every choice
 
     @property
     def budget(self) -> Budget:
@@ -194,6 +197,27 @@ class Pruned(Event):
     cut: float | None                                  # score of the last one kept; None where none was
     look: Seen
     copies: dict[int, int] = _decoded(_by_node, default_factory=dict)   # of resampled ones, if any has several
+    by: Chooser = "verifier"                           # who chose; ranks are the verifier's all the same
+    marks: dict[int, str] = _decoded(_by_node, default_factory=dict)   # "pin" or "forbid", of candidates under one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Event):
+    """A person is to choose; the run goes on when they have, or have left it to the verifier."""
+
+    kind: ClassVar[str] = "asked"
+    step: int
+    candidates: tuple[int, ...] = _decoded(tuple)      # the verifier's best first
+    keep: int                                          # the most that may be kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steered(Event):
+    """A person has pinned or forbidden a node and what grows from it, or freed it again."""
+
+    kind: ClassVar[str] = "steered"
+    node: int
+    action: Action
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,9 +244,21 @@ class Judged(WithImages):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Picked(WithImages):
+    """A person took another finished image than the verifier would have."""
+
+    kind: ClassVar[str] = "picked"
+    node: int
+
+    @property
+    def image_kind(self) -> ImageKind:
+        return "final"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finished(Event):
     kind: ClassVar[str] = "finished"
-    node: int                                          # the judge's choice, or the guide's where there is no judge
+    node: int                                          # a person's pick, the judge's choice, or else the guide's
     score: float                                       # by the guide
     scores: dict[str, float]
     reason: Literal["done", "budget"]
@@ -244,7 +280,10 @@ class Failed(Event):
 TERMINAL = (Finished, Cancelled, Failed)
 KINDS: dict[str, type[Event]] = {
     cls.kind: cls
-    for cls in (Started, Expanded, Previewed, Scored, Pruned, Improved, Judged, Finished, Cancelled, Failed)
+    for cls in (
+        Started, Expanded, Previewed, Scored, Asked, Steered, Pruned, Improved, Judged, Picked, Finished, Cancelled,
+        Failed,
+    )
 }
 
 

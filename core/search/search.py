@@ -14,15 +14,18 @@ from base64 import b64decode
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from random import Random
-from typing import Any, TypeVar
+from time import perf_counter
+from typing import Any, TypeVar, get_args
 
 from core.search import events as ev
+from core.search import steering
 from core.search.budget import Cost, Ledger, amount
 from core.search.calls import Calls, Stop
 from core.search.errors import BadRequest, BeamscopeError, BudgetExhausted
 from core.search.guide import Guide
 from core.search.scoring import Scoring, Sight, check_loaded, named
 from core.search.states import SEEDS, Held, States, derive_seed
+from core.search.steering import Hands
 from core.search.strategies.registry import checked_params, get_strategy, require_abilities, require_continues
 from core.search.tree import Node, Tree
 
@@ -39,7 +42,8 @@ class Search:
     generator, verifiers: see core/generators/base.py and core/verifiers/base.py; `verifiers` holds all that guide,
     judge or observe. `cancelled` is asked before every model call. `display` also decodes and scores what the strategy
     does not need, to be looked at. `memory_limit`, in bytes, is for weights, live states and the batch at work: calls
-    are split to stay within it. Raises BadRequest or UnsupportedStrategy before any call.
+    are split to stay within it. `hands`: the person who may choose, pin and forbid; without one the verifier chooses.
+    Raises BadRequest or UnsupportedStrategy before any call.
     """
 
     def __init__(
@@ -50,12 +54,14 @@ class Search:
         cancelled: Callable[[], bool] = lambda: False,
         display: bool = True,
         memory_limit: int | None = None,
+        hands: Hands | None = None,
     ):
         self.params = checked_params(spec.strategy, spec.params, generator.num_steps)
         require_abilities(spec.strategy, spec.generator, generator.abilities)
         check_spec(spec, generator.num_steps)
         check_loaded(spec, verifiers)
         self.generator, self.verifiers, self.spec, self.display = generator, verifiers, spec, display
+        self.hands = hands or Hands(away=True)
         self._owed = verifiers[spec.judge].cost * spec.finalists if spec.judge else Cost()
         self.insurance = self._one_image() if get_strategy(spec.strategy).adaptive else Cost()
         self.tree, self.ledger = Tree(), Ledger(spec.budget, self._owed + self.insurance)
@@ -64,6 +70,7 @@ class Search:
         self._scoring = Scoring(self._calls, spec, verifiers, display)
         self._states = States(generator, self._calls, self._scoring)
         self._finalists: list[tuple[float, int, Sight]] = []   # (score, node, finished image), the best first
+        self._picked: tuple[float, int, Sight] | None = None   # what a person took instead of the first of these
         self._next_seq = 0
 
     # The run
@@ -117,9 +124,11 @@ class Search:
         yield from self.score((yield from self.finish([best])))
 
     def _conclude(self, reason: str) -> Steps[None]:
-        """The end of the run: the judge's choice, if there is one, and what every verifier says of the result."""
-        score, node, sight = self._finalists[0]
-        if self.spec.judge:
+        """The end of the run: a person's or the judge's choice, if any, and what every verifier says of the result."""
+        score, node, sight = self._picked or self._finalists[0]
+        if self._picked:
+            yield self._event(ev.Picked, node=node, images={node: sight.image})
+        elif self.spec.judge:
             score, node, sight = yield from self._judge()
         yield self._event(
             ev.Finished, node=node, score=score, scores=self._scoring.observed(sight), reason=reason
@@ -189,6 +198,7 @@ class Search:
 
         Where the generator does not branch a node has one child only: a second would be the same.
         """
+        yield from self._obey()
         yield from self._show(nodes)
         step = nodes[0].step
         branch = _each(branch, nodes)
@@ -256,15 +266,31 @@ class Search:
         self, nodes: Sequence[Node], width: int, look: ev.Look = "preview", rule: str = "beam_rank",
         choose: Callable[[list[Node]], list[Node]] | None = None,
     ) -> Steps[list[Node]]:
-        """Score, rank, keep the `width` best, or those that `choose` picks of the ranked; let all others go."""
+        """Score, rank, keep the `width` best, or those that `choose` picks of the ranked; let all others go.
+
+        Where a person chooses they are asked first, and what they pinned or forbade holds in any case.
+        """
         nodes = yield from self.score(nodes, look)
-        ranked = sorted(nodes, key=_rank)
-        kept = choose(ranked)[:width] if choose else ranked[:width]
-        return (yield from self._prune(ranked, kept, rule, look))
+        yield from self._obey()
+        ranked = sorted(self._now(nodes), key=_rank)
+        answer = yield from self._ask(steering.allowed(self.tree, ranked), width)
+        ranked = self._now(ranked)
+        able = steering.allowed(self.tree, ranked)
+        usual = (choose(able) if choose else able)[:width]
+        kept = [node for id in answer for node in able if node.id == id] or usual
+        kept = steering.with_pins(self.tree, able, kept, width, spare=self.finished(ranked))
+        if answer and self.finished(ranked):
+            self._pick(kept, usual)
+        return (yield from self._prune(ranked, kept, rule, look, by="person" if answer else "verifier"))
 
     def resample(self, nodes: Sequence[Node], counts: Sequence[int], rule: str = "resampled") -> Steps[list[Node]]:
-        """Keep the nodes with copies left, in the order given; counts[i] is how many children node i is to have."""
+        """Keep the nodes with copies left, in the order given; counts[i] is how many children node i is to have.
+
+        What a person pinned or forbade may move copies: those of the nodes returned say how many there are.
+        """
+        yield from self._obey()
         ranked = sorted(self._now(nodes), key=_rank)
+        counts = steering.copies_with_marks(self.tree, nodes, counts)
         copies = {node.id: count for node, count in zip(nodes, counts, strict=True) if count}
         kept = [node for node in nodes if node.id in copies]
         return (yield from self._prune(ranked, kept, rule, ranked[0].look or "preview", copies))
@@ -280,14 +306,16 @@ class Search:
 
     def _prune(
         self, ranked: Sequence[Node], kept: Sequence[Node], rule: str, look: ev.Look,
-        copies: Mapping[int, int] | None = None,
+        copies: Mapping[int, int] | None = None, by: ev.Chooser = "verifier",
     ) -> Steps[list[Node]]:
         yield from self._show([node for node in ranked if node.score is None])
-        scores = [node.score for node in kept if node.score is not None]
+        marks = steering.marks_of(self.tree, ranked)
+        scores = [node.score for node in kept if node.score is not None and marks.get(node.id) != "pin"]
         yield self._event(
             ev.Pruned, step=ranked[0].step, ranks={node.id: rank for rank, node in enumerate(ranked)},
             kept=tuple(node.id for node in kept), rule=rule, cut=min(scores, default=None),
-            look=self._sight(ranked[0].step, look)[1], copies=dict(copies or {}),
+            look=self._sight(ranked[0].step, look)[1], copies=dict(copies or {}), by=by,
+            marks=marks,
         )
         stay = {node.id for node in kept}
         passed = {above.id for node in ranked for above in self.tree.path(node.id)[1:-1]}
@@ -310,6 +338,37 @@ class Search:
         self.ledger.charge(Cost(nfe_paper=ahead * len(nodes), flops_unshared=alone * len(nodes)))
         return self._states.see(nodes, sight)
 
+    # A person
+
+    def _obey(self) -> Steps[None]:
+        """Tell of every node that was pinned, forbidden or freed since the last time."""
+        while order := self.hands.take_order():
+            yield self._event(ev.Steered, node=order[0], action=order[1])
+
+    def _ask(self, ranked: Sequence[Node], width: int) -> Steps[tuple[int, ...]]:
+        """The ids that a person keeps of the ranked, best first; none where the verifier decides."""
+        if self.spec.chooser != "person" or self.hands.away or len(ranked) <= width:
+            return ()
+        question = self._event(
+            ev.Asked, step=ranked[0].step, candidates=tuple(node.id for node in ranked), keep=width
+        )
+        self.hands.ask(question)
+        began = perf_counter()
+        yield question
+        while order := self.hands.take_order():
+            self._calls.excuse(perf_counter() - began)
+            began = perf_counter()
+            yield self._event(ev.Steered, node=order[0], action=order[1])
+        self._calls.excuse(perf_counter() - began)
+        self._calls.require_wanted()
+        return self.hands.take_answer() or ()
+
+    def _pick(self, kept: Sequence[Node], usual: Sequence[Node]) -> None:
+        """Remember the finished image that a person put first, unless they chose as the verifier would have."""
+        same = [node.id for node in kept] == [node.id for node in usual]
+        sight = self._states.held[kept[0].id].sights[self.num_steps]
+        self._picked = None if same else (kept[0].score, kept[0].id, sight)
+
     # Showing
 
     def _show(self, nodes: Sequence[Node]) -> Steps[None]:
@@ -328,7 +387,10 @@ class Search:
         """Elitism: the result is the best finished image so far, wherever it was seen."""
         best = self.best_score
         known = {sight.digest for *_, sight in self._finalists}
-        for node, sight in sights.items():
+        able = [id for id in sights if not steering.is_forbidden(self.tree, id)]
+        if not (able or self._finalists):
+            able = list(sights)
+        for node, sight in ((id, sights[id]) for id in able):
             if sight.digest not in known:   # the same picture may be found again, by the node that inherits it
                 self._finalists.append((sight.scores[self.spec.verifier], node, sight))
                 known.add(sight.digest)
@@ -397,7 +459,7 @@ class Search:
         """The next event, carrying what was spent since the last one, folded into the tree."""
         event = kind(seq=self._next_seq, seconds=self._calls.seconds, cost=self.ledger.report(), **fields)
         self._next_seq += 1
-        self.tree = self.tree.apply(event)
+        self.tree = self.hands.tree = self.tree.apply(event)
         return event
 
 
@@ -415,7 +477,7 @@ def _one_line(error: Exception) -> str:
 
 
 def check_spec(spec: ev.RunSpec, num_steps: int | None = None) -> None:
-    """Raises BadRequest when the prompt, the seed, a budget, the finalists or the origin is impossible."""
+    """Raises BadRequest when the prompt, the seed, a budget, the finalists, the chooser or the origin is impossible."""
     if not spec.prompt.strip():
         raise BadRequest("the prompt is empty: say what the picture should show")
     if not isinstance(spec.seed, int) or not 0 <= spec.seed < SEEDS:
@@ -425,6 +487,8 @@ def check_spec(spec: ev.RunSpec, num_steps: int | None = None) -> None:
             raise BadRequest(f"a budget of {amount(currency, limit)} is impossible: it is a positive number")
     if spec.judge and not 1 <= spec.finalists <= MAX_FINALISTS:
         raise BadRequest(f"{spec.finalists} finalists are impossible: a judge is shown 1 to {MAX_FINALISTS}")
+    if spec.chooser not in get_args(ev.Chooser):
+        raise BadRequest(f"chooser {spec.chooser!r} is impossible: {' or '.join(get_args(ev.Chooser))} chooses")
     if spec.origin:
         _check_origin(spec, num_steps)
 

@@ -45,6 +45,9 @@ class Node:
     rule: str | None = None
     copies: int = 1                          # children it is to have, where resampling decides that
     choice: int | None = None                # seq of the Pruned event; equal for candidates ranked together
+    by: ev.Chooser = "verifier"              # who made that choice
+    held: Literal["pin", "forbid"] | None = None   # the mark that counted in that choice, its own or one above it
+    mark: Literal["pin", "forbid"] | None = None   # a person's, now; holds for what grows from it too
     has_preview: bool = False                # decoded as it stands
     has_look: bool = False                   # decoded some steps ahead
     has_final: bool = False                  # finished, by itself or by its rollout
@@ -62,7 +65,9 @@ class Tree:
     spent: Cost = Cost()
     seconds: float = 0.0                                      # of the last event
     improvements: tuple[tuple[float, int, float], ...] = ()   # (total FLOPs spent, node, score)
+    asked: ev.Asked | None = None                             # the question that is open
     judged: ev.Judged | None = None
+    picked: int | None = None                                 # the node whose finished image a person took
     end: ev.Finished | ev.Cancelled | ev.Failed | None = None
 
     @classmethod
@@ -75,7 +80,9 @@ class Tree:
         return _APPLY[type(event)](tree, event)
 
     def best(self) -> Node | None:
-        """The node whose finished image is the result so far: the guide's best, in the end the judge's choice."""
+        """The node whose finished image is the result so far: the guide's best, or whom a person or the judge took."""
+        if self.picked is not None:
+            return self.nodes[self.picked]
         if self.judged:
             return self.nodes[self.judged.node]
         return self.nodes[self.improvements[-1][1]] if self.improvements else None
@@ -123,6 +130,8 @@ class Tree:
         if node.rank is None:
             return self._why_unranked(node)
         ranked = f"ranked {node.rank + 1} of {node.of} at {self.label(node.step)}, {node.keeps} kept"
+        if steered := self._why_steered(node):
+            return f"{steered} By the verifier it {ranked}.{self._scored(node)}"
         if node.status != "pruned":
             return f"Kept: {ranked}.{self._scored(node)}{self._copied(node)}"
         if node.cut is None or node.score is None or node.score >= node.cut:
@@ -131,6 +140,22 @@ class Tree:
         if node.rule in RULES:
             return f"Pruned: {ranked}. {short} {RULES[node.rule]}"
         return f"Pruned: {ranked}. {short} It would have survived with {' or '.join(self._rescues(node))}."
+
+    def _why_steered(self, node: Node) -> str | None:
+        """What a person had to do with the choice that the node was part of, if it decided."""
+        pruned = node.status == "pruned"
+        if node.held == "forbid":
+            return "Pruned: a person forbade it." if pruned else "Kept though forbidden: nothing else was left."
+        if node.by == "person":
+            return f"{'Pruned: a person chose others' if pruned else 'Kept: a person chose it'}."
+        if node.held == "pin" and not pruned and node.rank >= node.keeps:
+            return "Kept: a person pinned it."
+        if pruned and node.rank < node.keeps and self._pinned_rivals(node):
+            return "Pruned: one that a person pinned has its place."
+        return None
+
+    def _pinned_rivals(self, node: Node) -> bool:
+        return any(other.choice == node.choice and other.held == "pin" for other in self.nodes.values())
 
     def _scored(self, node: Node) -> str:
         return "" if node.score is None else f" Score {node.score:.3f}."
@@ -215,13 +240,22 @@ def _scored(tree: Tree, event: ev.Scored) -> Tree:
 def _pruned(tree: Tree, event: ev.Pruned) -> Tree:
     kept = dict.fromkeys(event.kept, "finished" if event.step == tree.num_steps else "kept")
     choice = {"of": len(event.ranks), "keeps": len(kept), "cut": event.cut, "rule": event.rule,
-              "choice": event.seq}
+              "choice": event.seq, "by": event.by}
     changes = {}
     for id, rank in event.ranks.items():
         status = kept.get(id, "pruned")
         changes |= {above.id: {"status": "pruned" if status == "pruned" else "kept"} for above in tree._lane(id)}
-        changes[id] = {"rank": rank, "status": status, "copies": event.copies.get(id, 1), **choice}
-    return tree._changed(changes)
+        changes[id] = {"rank": rank, "status": status, "copies": event.copies.get(id, 1),
+                       "held": event.marks.get(id), **choice}
+    return replace(tree._changed(changes), asked=None)
+
+
+def _asked(tree: Tree, event: ev.Asked) -> Tree:
+    return replace(tree, asked=event)
+
+
+def _steered(tree: Tree, event: ev.Steered) -> Tree:
+    return tree._changed({event.node: {"mark": None if event.action == "free" else event.action}})
 
 
 def _judged(tree: Tree, event: ev.Judged) -> Tree:
@@ -230,16 +264,21 @@ def _judged(tree: Tree, event: ev.Judged) -> Tree:
     return replace(changed, judged=event)
 
 
+def _picked(tree: Tree, event: ev.Picked) -> Tree:
+    return replace(tree._changed({event.node: {"has_final": True}}), picked=event.node)
+
+
 def _improved(tree: Tree, event: ev.Improved) -> Tree:
     return replace(tree, improvements=(*tree.improvements, (tree.spent.flops, event.node, event.score)))
 
 
 def _ended(tree: Tree, event: Any) -> Tree:
-    return replace(tree, end=event)
+    return replace(tree, end=event, asked=None)
 
 
 _APPLY: dict[type[ev.Event], Callable[[Tree, Any], Tree]] = {
     ev.Started: _started, ev.Expanded: _expanded, ev.Previewed: _previewed, ev.Scored: _scored,
-    ev.Pruned: _pruned, ev.Improved: _improved, ev.Judged: _judged,
+    ev.Asked: _asked, ev.Steered: _steered, ev.Pruned: _pruned, ev.Improved: _improved, ev.Judged: _judged,
+    ev.Picked: _picked,
     ev.Finished: _ended, ev.Cancelled: _ended, ev.Failed: _ended,
 }

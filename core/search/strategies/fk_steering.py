@@ -43,7 +43,7 @@ def fk_steering(
             copies = systematic(weights, len(crowd), search.random("fk", crowd[0].step).random())
             crowd = yield from search.resample(crowd, copies)
             logs = [0.0] * sum(copies)
-        children = yield from search.expand(crowd, [count for count in copies if count])
+        children = yield from search.expand(crowd, [node.copies for node in crowd])
         crowd = yield from search.advance(children, _next_choice(search, children, every))
     return (yield from search.keep(crowd, 1, rule="best_of_n"))
 

@@ -43,7 +43,7 @@ def resampling_search(
             weights = softmax([temper * z for z in zscores([node.score for node in crowd])])
             copies = draw_copies(weights, size(step + 1), rng, resampler)
         survivors = yield from search.resample(crowd, copies, rule)
-        crowd = yield from search.expand(survivors, [count for count in copies if count])
+        crowd = yield from search.expand(survivors, [node.copies for node in survivors])
     return (yield from search.keep(crowd, 1, look, rule="best_of_n"))
 
 
