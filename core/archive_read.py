@@ -12,12 +12,12 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from core.archive import FORMAT, MANIFEST, VERSION, pictures_of
 from core.runs import RunStore
@@ -55,13 +55,16 @@ def read_archive(file: BinaryIO) -> list[Lane]:
         raise BadRequest(f"this is no run.zip that can be opened: {error}") from error
 
 
-def import_archive(store: RunStore, file: BinaryIO) -> str:
-    """Keep the comparison of a run.zip as new runs; the id of the first. Raises BadRequest or DiskFull."""
+def import_archive(store: RunStore, file: BinaryIO, marks: Mapping[str, Any] | None = None) -> str:
+    """Keep the comparison of a run.zip as new runs; the id of the first. Raises BadRequest or DiskFull.
+
+    marks: more for the metas of the runs, as in RunStore.create.
+    """
     lanes = read_archive(file)
     with ExitStack() as undo:
         writers: list[RunWriter] = []
         for lane in reversed(lanes):   # the first names the second
-            writer = store.create(lane.events[0].spec, beside=writers[-1].run if writers else None)
+            writer = store.create(lane.events[0].spec, beside=writers[-1].run if writers else None, marks=marks)
             undo.callback(shutil.rmtree, store.folder(writer.run), ignore_errors=True)
             with writer:
                 writer.adopt(_log(lane.events), lane.pictures.items())

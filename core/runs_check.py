@@ -25,6 +25,7 @@ MAX_EVENTS, MAX_NODES, MAX_STEPS = 50_000, 20_000, 512
 MAX_TEXT = 10_000                # characters of any text but a state
 MAX_STATE = 2**20                # characters of a frozen state
 LARGEST = 2.0**1000              # of numbers: their sums stay finite
+UNFIT = (BeamscopeError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError)   # what bad data raises
 RUN_ID = re.compile(r"[a-z0-9-]{8,40}")
 
 
@@ -45,13 +46,25 @@ def checked_log(lines: Iterable[bytes]) -> list[ev.Event]:
             tree = tree.apply(event)
         except BadLog as error:
             raise BadLog(f"event {number}: {error}") from None
-        except (BeamscopeError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError,
-                RecursionError) as error:
+        except (*UNFIT, RecursionError) as error:
             raise BadLog(f"event {number}: {type(error).__name__} {str(error)[:200]}") from None
         events.append(event)
     if not events:
         raise BadLog("it has no events")
     return events
+
+
+def checked_spec(data: Any) -> ev.RunSpec:
+    """The spec that `RunSpec.to_json` wrote. Raises BadLog unless a search could have had it."""
+    try:
+        spec = ev.RunSpec.from_json(data)
+        _check(spec, ev.RunSpec, "spec")
+        _check_spec(spec)
+    except BadLog:
+        raise
+    except (*UNFIT, RecursionError) as error:
+        raise BadLog(f"{type(error).__name__} {str(error)[:200]}") from None
+    return spec
 
 
 def _event(line: bytes) -> ev.Event:
@@ -152,8 +165,11 @@ def _check_order(event: ev.Event, number: int, tree: Tree) -> None:
 def _check_start(event: ev.Started) -> None:
     if not 1 <= event.num_steps <= MAX_STEPS or len(event.step_labels) != event.num_steps:
         raise BadLog(f"{event.num_steps} steps with {len(event.step_labels)} labels")
-    spec = event.spec
-    check_spec(spec, event.num_steps)
+    _check_spec(event.spec, event.num_steps)
+
+
+def _check_spec(spec: ev.RunSpec, num_steps: int | None = None) -> None:
+    check_spec(spec, num_steps)
     checked_params(spec.strategy, spec.params)
     if spec.origin and not RUN_ID.fullmatch(spec.origin.run):
         raise BadLog(f"{spec.origin.run[:60]!r} is no run")
