@@ -67,7 +67,7 @@ def pictures_of(events: list[ev.Event]) -> Iterator[str]:
     for event in events:
         if isinstance(event, ev.WithImages):
             names |= dict.fromkeys(ev.image_ref(node, event.image_kind) for node in event.images)
-        if isinstance(event, ev.Improved | ev.Judged):
+        if isinstance(event, ev.Improved | ev.Judged | ev.Picked):
             names[best_name(event.node)] = None
     yield from names
 

@@ -185,7 +185,7 @@ def _check_nodes(event: ev.Event, tree: Tree) -> None:
         _check_images(event)
     if isinstance(event, ev.Pruned):
         _check_choice(event, tree)
-    if isinstance(event, ev.Improved | ev.Judged) and not _is_finished(event, tree):
+    if isinstance(event, ev.Improved | ev.Judged | ev.Picked) and not _is_finished(event, tree):
         raise BadLog(f"node {event.node} has no finished image")
 
 
@@ -222,10 +222,12 @@ def _check_choice(event: ev.Pruned, tree: Tree) -> None:
         raise BadLog("the ranks are no ranking")
     if not set(event.kept) <= ranked or len(set(event.kept)) != len(event.kept) or not set(event.copies) <= ranked:
         raise BadLog("it keeps nodes that were not candidates")
+    if not set(event.marks) <= ranked or not set(event.marks.values()) <= {"pin", "forbid"}:
+        raise BadLog("it marks what no person could have marked")
     if not 1 <= event.step <= tree.num_steps:
         raise BadLog(f"there is no step {event.step}")
 
 
-def _is_finished(event: ev.Improved | ev.Judged, tree: Tree) -> bool:
-    return isinstance(event, ev.Judged) and event.node in event.images or tree.nodes[event.node].has_final
+def _is_finished(event: ev.Improved | ev.Judged | ev.Picked, tree: Tree) -> bool:
+    return isinstance(event, ev.WithImages) and event.node in event.images or tree.nodes[event.node].has_final
 

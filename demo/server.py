@@ -13,6 +13,7 @@ from demo.context import Context, make_context
 from demo.layout import build_page
 from demo.models import Models
 from demo.routes.assets import add_assets
+from demo.routes.exports import add_exports
 from demo.routes.frames import add_frames
 from demo.routes.health import add_health
 from demo.routes.pictures import add_pictures
@@ -27,6 +28,7 @@ ROUTES = (
     add_assets,
     add_pictures,
     add_frames,
+    add_exports,
 )
 
 

@@ -107,6 +107,9 @@ BAD_REQUEST = "The page sent something this server does not understand. Reload t
 UNEXPECTED = "Something went wrong at the server. The run and its steps so far are kept."
 ALONE = "Nothing runs beside it: not one diffusion image is as cheap, or the model is of another world."
 BELOW = "No choice was made here. What became of it, node {node}: {sentence}"
+NOTHING_TO_SHARE = "Nothing of this run is there yet. Share it once its tree begins to grow."
+UPLOAD_TOO_LARGE = "This file is too large: a run.zip has at most {limit} MB."
+EMPTY_UPLOAD = "This file is empty. Drop a run.zip or a result picture that was saved from here."
 INTERRUPTED = "The server stopped before this run was over. Its finished steps are kept."
 
 # What the page's scripts say, by area; they import it as /page/strings.js.

@@ -23,6 +23,7 @@ from core.search.tree import Tree
 from demo import view
 from tests.test_runs import stored
 from tests.test_search import every_case, searched, spec_of, verifiers
+from tests.test_steering import against_the_verifier, played, search_of, steered_at_random
 from tests.toy import ToyGenerator
 
 LOG = "lanes/0/events.jsonl"
@@ -144,6 +145,14 @@ def test_the_log_of_every_strategy_passes(strategy, params):
     _, events = searched(strategy, params)
     assert checked_log(lines_of(events)) == checked_log(lines_of(checked_log(lines_of(events))))
     assert checked_log(lines_of(events[:3]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_log_in_which_a_person_chose_and_steered_passes(seed):
+    for search, events in (steered_at_random("beam_search", {"width": 2, "branch": 3}, seed, "person"), *[
+        (search, played(search, against_the_verifier)) for search in [search_of()]
+    ]):
+        assert checked_log(lines_of(events))[-1].node == search.tree.end.node
 
 
 # What no search would write

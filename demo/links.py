@@ -1,0 +1,76 @@
+"""Settings as an address: `?p=a+red+car&s=beam_search&width=3&b=250&seed=7` opens the page with these controls.
+
+Printing and parsing are inverse. What is left out has the value that the page begins with; what cannot be is refused
+in the words of demo/settings.py. A link to a run (`?run=ID&step=12&node=40`) is the stage's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import urlencode
+
+from core.search.errors import BadRequest
+from core.search.events import RunSpec
+from core.search.schema import parse_value
+from core.search.strategies.registry import get_strategy
+from demo import settings
+from demo.models import Models
+
+KEYS = {"p": "prompt", "m": "model", "s": "strategy", "v": "verifier", "j": "judge", "f": "finalists", "b": "gflop",
+        "seed": "seed"}  # fmt: skip
+NUMBERS = ("finalists", "gflop")
+OFF = "off"
+DEFAULT_STRATEGY, DEFAULT_SEED = "beam_search", 7
+
+
+def default_spec(models: Models) -> RunSpec:
+    """What the page begins with, the prompt aside."""
+    return RunSpec("", models.searcher, DEFAULT_STRATEGY, {}, next(iter(models.verifiers)), seed=DEFAULT_SEED,
+                   budget_flops=models.default_gflop * settings.GIGA)
+
+
+def query_of(models: Models, spec: RunSpec) -> str:
+    """The part of an address behind the question mark that gives the settings of a spec; only what is not usual."""
+    usual = _fixed(default_spec(models))
+    given = {key: value for key, name in KEYS.items() if (value := _fixed(spec)[name]) not in (usual[name], None)}
+    defaults = {param.name: param.default for param in get_strategy(spec.strategy).params}
+    given |= {name: OFF if value is None else value for name, value in spec.params.items() if value != defaults[name]}
+    return urlencode({key: _written(value) for key, value in given.items()})
+
+
+def _written(value: object) -> str:
+    """A number as short as it is exact."""
+    short = f"{value:g}" if isinstance(value, float) else str(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)
+
+
+def _fixed(spec: RunSpec) -> dict[str, object]:
+    return dict(zip(settings.FIXED, settings.control_values(spec), strict=False))
+
+
+def is_link(query: Mapping[str, str]) -> bool:
+    """Whether an address gives settings at all."""
+    return bool(KEYS.keys() & query.keys())
+
+
+def spec_of(models: Models, query: Mapping[str, str]) -> RunSpec:
+    """The spec that the settings of an address give. Without a prompt it is empty.
+
+    Raises BadRequest, or UnsupportedStrategy, with what is wrong; parameters that the strategy has not are ignored.
+    """
+    usual = default_spec(models)
+    strategy = query.get("s", usual.strategy)
+    names = [param.name for param in get_strategy(strategy).params]
+    params = {name: parse_value(query[name]) for name in names if name in query}
+    values = settings.control_values(replace(usual, prompt="any prompt", strategy=strategy, params=params))
+    for key, name in KEYS.items():
+        if query.get(key):
+            values[settings.FIXED.index(name)] = _number(key, query[key]) if name in NUMBERS else query[key]
+    spec = settings.read(models, values)
+    return spec if query.get("p") else replace(spec, prompt="")
+
+
+def _number(key: str, text: str) -> float:
+    value = parse_value(text)
+    if not isinstance(value, int | float):
+        raise BadRequest(f"The link says {key}={text[:40]!r}: a number belongs there.")
+    return value

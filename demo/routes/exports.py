@@ -1,0 +1,84 @@
+"""What can be handed out of a run, and the way back: a run.zip or a result that is dropped on the page."""
+
+import tempfile
+import threading
+from typing import Any, BinaryIO
+
+from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from core.archive import write_archive
+from core.archive_read import MAX_ARCHIVE, import_archive
+from core.result_png import SIGNATURE, result_png, spec_in
+from core.runs import RunStore
+from core.search.errors import BadRequest
+from core.search.tree import Tree
+from demo import links, strings
+from demo.context import Context
+from demo.visitors import hashed
+
+IN_MEMORY = 2**20   # bytes of an upload; more waits on the disk
+FRESH = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def add_exports(app: FastAPI, context: Context) -> None:
+    one_at_a_time = threading.Lock()
+
+    @app.get("/data/share")
+    def share(request: Request, run: str = "") -> dict[str, Any]:
+        """The address of a run's settings, and whether there is a result to hand out."""
+        tree = _tree(context.library.find(run, context.visitors.of(request)), run)
+        return {"settings": f"/?{links.query_of(context.models, tree.spec)}", "result": tree.best() is not None}
+
+    @app.get("/data/export/run.zip")
+    def whole_run(request: Request, run: str = "") -> Response:
+        store = context.library.find(run, context.visitors.of(request))
+        with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+            write_archive(store, run, file)
+            file.seek(0)
+            return _download(file.read(), "application/zip", f"beamscope-{run}.zip")
+
+    @app.get("/data/export/result.png")
+    def result(request: Request, run: str = "") -> Response:
+        store = context.library.find(run, context.visitors.of(request))
+        return _download(result_png(store, run), "image/png", f"beamscope-{run}.png")
+
+    @app.post("/data/import")
+    async def opened(request: Request) -> dict[str, str]:
+        """A file as the body: a run.zip is kept as a run of this visitor, a result gives back its settings."""
+        with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+            await _receive(request, file)
+            return await run_in_threadpool(_open, file, context.visitors.of(request))
+
+    def _open(file: BinaryIO, visitor: str) -> dict[str, str]:
+        file.seek(0)
+        if file.read(len(SIGNATURE)) == SIGNATURE:
+            file.seek(0)
+            return {"href": f"/?{links.query_of(context.models, spec_in(file.read()))}"}
+        with one_at_a_time:   # each may need some hundred megabytes
+            run = import_archive(context.store, file, {"owner": hashed(visitor), "private": False})
+        return {"run": run, "href": f"/?run={run}"}
+
+
+def _tree(store: RunStore, run: str) -> Tree:
+    tree = Tree.of(store.load(run))
+    if tree.spec is None:
+        raise BadRequest(strings.NOTHING_TO_SHARE)
+    return tree
+
+
+def _download(data: bytes, media_type: str, name: str) -> Response:
+    return Response(data, media_type=media_type, headers={
+        **FRESH, "Content-Disposition": f'attachment; filename="{name}"'})
+
+
+async def _receive(request: Request, file: BinaryIO) -> None:
+    """Take the body in, as long as it is no larger than a run.zip may be."""
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_ARCHIVE:
+            raise BadRequest(strings.UPLOAD_TOO_LARGE.format(limit=MAX_ARCHIVE // 2**20))
+        file.write(part)
+    if not size:
+        raise BadRequest(strings.EMPTY_UPLOAD)

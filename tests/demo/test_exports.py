@@ -1,0 +1,102 @@
+"""What can be handed out of a run, and what happens to what is handed in."""
+
+import io
+import zipfile
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from fastapi.testclient import TestClient
+
+from core.result_png import spec_in, with_spec
+from core.runs import RunStore
+from demo import strings
+from demo.record import record
+from demo.server import build_app
+from tests.demo.test_settings import read
+from tests.painted import painted_models
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """(app, its store, id of a recorded comparison)."""
+    models, recorded = painted_models(), tmp_path_factory.mktemp("recorded")
+    run, _ = record(models, RunStore(recorded), read())
+    store = RunStore(tmp_path_factory.mktemp("runs"))
+    return build_app(models, store, [recorded]), store, run
+
+
+@pytest.fixture(scope="module")
+def client(app):
+    with TestClient(app[0]) as client:
+        yield client
+
+
+def ask(client, path, **params):
+    return client.get(path, params=params)
+
+
+def test_a_run_leaves_and_comes_back_as_the_visitors_own(app, client):
+    _, store, run = app
+    sent = ask(client, "/data/export/run.zip", run=run)
+    assert sent.headers["content-type"] == "application/zip"
+    assert sent.headers["content-disposition"] == f'attachment; filename="beamscope-{run}.zip"'
+    assert zipfile.ZipFile(io.BytesIO(sent.content)).testzip() is None
+    reply = client.post("/data/import", content=sent.content).json()
+    assert reply["run"] != run and reply["href"] == f"/?run={reply['run']}"
+    before, after = (ask(client, "/data/frames", run=id).json() for id in (run, reply["run"]))
+    assert [lane["frames"] for lane in after["lanes"]] == [lane["frames"] for lane in before["lanes"]]
+    assert store.meta(reply["run"])["owner"] and len(after["lanes"]) == 2
+    picture = ask(client, f"/f/{run}/{before['lanes'][0]['frames'][-1]['best']['node']}.jpg").content
+    assert ask(client, f"/f/{reply['run']}/{before['lanes'][0]['frames'][-1]['best']['node']}.jpg").content == picture
+
+
+def test_a_result_leads_back_to_the_settings_that_made_it(app, client):
+    run = app[2]
+    png = ask(client, "/data/export/result.png", run=run)
+    assert png.headers["content-type"] == "image/png" and spec_in(png.content) == read()
+    href = client.post("/data/import", content=png.content).json()["href"]
+    assert href == ask(client, "/data/share", run=run).json()["settings"]
+    assert dict(parse_qsl(urlsplit(href).query))["p"] == read().prompt
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"hello", b"PK\x03\x04" + b"x" * 100, b"\x89PNG\r\n\x1a\n" + b"x" * 100, b"<svg onload=alert(1)>", b"\0" * 999,
+])
+def test_what_is_neither_is_told(app, client, content):
+    before = len(app[1].list())
+    reply = client.post("/data/import", content=content)
+    assert reply.status_code == 400 and set(reply.json()) == {"error"} and "Traceback" not in reply.text
+    assert len(app[1].list()) == before
+
+
+def test_a_result_of_another_program_is_told(client):
+    from PIL import Image
+
+    data = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(data, "PNG")
+    assert "does not say how it was made" in client.post("/data/import", content=data.getvalue()).json()["error"]
+    forged = with_spec(data.getvalue(), read()).replace(b'"seed": 7', b'"seed": -')
+    assert "damaged" in client.post("/data/import", content=forged).json()["error"]
+
+
+def test_a_large_upload_is_refused_before_it_is_all_there(client, monkeypatch):
+    monkeypatch.setattr("demo.routes.exports.MAX_ARCHIVE", 1000)
+    reply = client.post("/data/import", content=iter([b"x" * 600] * 3))
+    assert reply.status_code == 400 and "too large" in reply.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/data/share", "/data/export/run.zip", "/data/export/result.png"])
+@pytest.mark.parametrize("run", ["", "../../etc/passwd", "no-such-run-here", "x" * 5000, "<script>"])
+def test_a_run_that_is_not_here_is_told(client, path, run):
+    reply = ask(client, path, run=run)
+    assert reply.status_code == 404 and reply.json() == {"error": strings.UNKNOWN_RUN}
+
+
+@pytest.mark.parametrize("path", ["/data/share", "/data/export/run.zip", "/data/export/result.png"])
+def test_a_private_run_of_somebody_else_does_not_exist(app, client, path):
+    from demo.visitors import hashed
+
+    with app[1].create(read(), marks={"owner": hashed("0" * 32), "private": True}) as writer:
+        pass
+    reply = ask(client, path, run=writer.run)
+    assert reply.status_code == 404 and reply.json() == {"error": strings.UNKNOWN_RUN}
