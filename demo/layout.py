@@ -18,7 +18,7 @@ from core.search.events import RunSpec
 from core.search.schema import Param
 from core.search.search import MAX_FINALISTS
 from core.search.strategies.registry import STRATEGIES, get_strategy, unsupported
-from demo import settings, strings
+from demo import links, settings, strings
 from demo.component import Amount, Choice, Dial, Notice, Stage, line, lines
 from demo.context import Context
 from demo.models import Models
@@ -262,7 +262,10 @@ def _wire_runs(context: Context, controls: tuple, shown: tuple, buttons: tuple[g
         context.runner.stop(current)
 
     def arrive(request: gr.Request) -> list[Any]:
-        return _arrive(context, request.query_params.get("run"), context.visitors.of(request))
+        query = dict(request.query_params)
+        if "run" not in query and links.is_link(query):
+            return _restored(context.models, query)
+        return _arrive(context, query.get("run"), context.visitors.of(request))
 
     def lively(event: gr.EventData) -> Any:
         return gr.update(interactive=bool(getattr(event, "live", False)))
@@ -323,6 +326,15 @@ def _arrive(context: Context, wanted: str | None, visitor: str = "") -> list[Any
     reader.update()
     spec = reader.tree.spec
     return [attach(wanted), wanted, gr.skip(), *(_shown_values(context.models, spec) if spec else untouched)]
+
+
+def _restored(models: Models, query: dict[str, str]) -> list[Any]:
+    """What a page shows whose address gives settings: these, and no run yet."""
+    try:
+        spec = links.spec_of(models, query)
+    except Exception as error:
+        return [{}, "", complaint(error), *[gr.skip()] * (len(settings.FIXED) + len(settings.parameter_names()))]
+    return [{}, "", lines(line("info", ("plain", strings.FROM_LINK))), *_shown_values(models, spec)]
 
 
 def _shown_values(models: Models, spec: RunSpec) -> list[Any]:

@@ -107,6 +107,7 @@ BAD_REQUEST = "The page sent something this server does not understand. Reload t
 UNEXPECTED = "Something went wrong at the server. The run and its steps so far are kept."
 ALONE = "Nothing runs beside it: not one diffusion image is as cheap, or the model is of another world."
 BELOW = "No choice was made here. What became of it, node {node}: {sentence}"
+FROM_LINK = "The link brought these settings. Press Search to run them; the same settings and seed give the same run."
 NOTHING_TO_SHARE = "Nothing of this run is there yet. Share it once its tree begins to grow."
 UPLOAD_TOO_LARGE = "This file is too large: a run.zip has at most {limit} MB."
 EMPTY_UPLOAD = "This file is empty. Drop a run.zip or a result picture that was saved from here."

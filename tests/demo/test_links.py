@@ -3,11 +3,12 @@
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
+import gradio as gr
 import pytest
 
 from core.search.errors import BadRequest, UnsupportedStrategy
 from core.search.strategies.registry import STRATEGIES, checked_params, unsupported
-from demo import links
+from demo import layout, links, settings, strings
 from tests.demo.test_settings import read
 from tests.painted import painted_models
 
@@ -62,3 +63,16 @@ def test_a_link_without_a_prompt_leaves_it_empty():
 def test_an_impossible_link_is_told(query):
     with pytest.raises((BadRequest, UnsupportedStrategy)):
         parsed(query)
+
+
+def test_a_page_opens_with_the_settings_of_its_address():
+    query = dict(parse_qsl("p=a+cat&s=random_search&n=9&seed=3"))
+    shown, run, hint, *values = layout._restored(MODELS, query)
+    assert (shown, run) == ({}, "") and strings.FROM_LINK in str(hint)
+    given = dict(zip([*settings.FIXED, *settings.parameter_names()], values, strict=True))
+    assert (given["prompt"], given["seed"], given["random_search", "n"]) == ("a cat", "3", 9)
+
+
+def test_a_page_whose_address_gives_impossible_settings_says_so_and_changes_nothing():
+    _, _, hint, *values = layout._restored(MODELS, {"p": "a", "b": "lots"})
+    assert "lots" in str(hint) and all(value == gr.skip() for value in values)
