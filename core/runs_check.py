@@ -185,6 +185,8 @@ def _check_nodes(event: ev.Event, tree: Tree) -> None:
         _check_images(event)
     if isinstance(event, ev.Pruned):
         _check_choice(event, tree)
+    if isinstance(event, ev.Asked):
+        _check_question(event, tree)
     if isinstance(event, ev.Improved | ev.Judged | ev.Picked) and not _is_finished(event, tree):
         raise BadLog(f"node {event.node} has no finished image")
 
@@ -226,6 +228,11 @@ def _check_choice(event: ev.Pruned, tree: Tree) -> None:
         raise BadLog("it marks what no person could have marked")
     if not 1 <= event.step <= tree.num_steps:
         raise BadLog(f"there is no step {event.step}")
+
+
+def _check_question(event: ev.Asked, tree: Tree) -> None:
+    if not 1 <= event.step <= tree.num_steps or not 1 <= event.keep <= len(event.candidates):
+        raise BadLog(f"it asks to keep {event.keep} of {len(event.candidates)} candidates at step {event.step}")
 
 
 def _is_finished(event: ev.Improved | ev.Judged | ev.Picked, tree: Tree) -> bool:

@@ -18,6 +18,7 @@ from core.search.errors import BadRequest
 from core.search.tree import Tree
 from demo import strings, view
 from demo.context import Context
+from demo.inspect import inspect as inspect_node
 from demo.models import Models
 from demo.settings import GIGA, method
 from demo.streaming import Reader
@@ -150,7 +151,7 @@ def inspect(context: Context, request: Any, visitor: str = "") -> Reply:
     node = request.get("node")
     if type(node) is not int or node not in reader.tree.nodes:
         raise BadRequest(strings.BAD_NODE)
-    return view.inspect(reader.tree, reader.run, node) | {"answers": _answers(context.models, reader, node)}
+    return inspect_node(reader.tree, reader.run, node) | {"answers": _answers(context.models, reader, node)}
 
 
 def _answers(models: Models, reader: Reader, id: int) -> list[Reply]:

@@ -111,6 +111,15 @@ FROM_LINK = "The link brought these settings. Press Search to run them; the same
 NOTHING_TO_SHARE = "Nothing of this run is there yet. Share it once its tree begins to grow."
 UPLOAD_TOO_LARGE = "This file is too large: a run.zip has at most {limit} MB."
 EMPTY_UPLOAD = "This file is empty. Drop a run.zip or a result picture that was saved from here."
+WOULD_KEEP = "The verifier would have kept it."
+WOULD_PRUNE = "The verifier would have pruned it."
+WOULD_FALL = "It would have been pruned with {cases}."
+WITH_FEWER = "only {width} kept"
+WITH_VERIFIER = "{verifier} as verifier (rank {rank})"
+ABOVE = "{by:.3f} above the best that was pruned ({cut:.3f})."
+SHORT = "Short by {by:.3f} of the last that was kept ({cut:.3f})."
+TOSS_UP = " A toss-up: until the next choice a score here changes by about {noise:.3f} anyway."
+FINISHED_NODE = "It is finished: nothing can be grown from it. Choose a node above it in the tree."
 INTERRUPTED = "The server stopped before this run was over. Its finished steps are kept."
 
 # What the page's scripts say, by area; they import it as /page/strings.js.

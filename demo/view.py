@@ -1,4 +1,4 @@
-"""From a search tree to what the page shows of it: rows, frames, inspector facts. Pure; knows no Gradio and no Plotly.
+"""From a search tree to what the page draws of it: rows and frames. Pure; knows no Gradio and no Plotly.
 
 A row is one node with its place: x is the step, y the place within the step (best rank on top, in units that are
 turned into pixels by the page), h the room it gets. A child stands right of its parent, or, carried back into noise,
@@ -11,8 +11,6 @@ from typing import Any
 
 from core.search.events import Cancelled, Failed, Finished
 from core.search.tree import Node, Tree
-from demo import strings
-from demo.strings import guide_name, said
 
 GIGA = 1e9
 KEPT_ROOM = 1.0      # units of height of a node that was kept
@@ -45,9 +43,9 @@ def image_kind(tree: Tree, node: Node) -> str | None:
 
 def rows(tree: Tree) -> dict[int, Row]:
     """Every node as a row, by id; y is None for nodes that are only counted."""
-    states = _states(tree)
-    placed = _places(tree, states)
-    return {node.id: _row(tree, node, states[node.id], placed.get(node.id)) for node in tree.nodes.values()}
+    fates = states(tree)
+    placed = _places(tree, fates)
+    return {node.id: _row(tree, node, fates[node.id], placed.get(node.id)) for node in tree.nodes.values()}
 
 
 def _row(tree: Tree, node: Node, state: str, place: tuple[float, float] | None) -> Row:
@@ -55,21 +53,21 @@ def _row(tree: Tree, node: Node, state: str, place: tuple[float, float] | None) 
     return {
         "id": node.id, "parent": node.parent, "x": node.step, "y": y, "h": room, "score": node.score, "state": state,
         "rank": node.rank, "of": node.of, "image": image_kind(tree, node), "children": len(tree.children(node.id)),
-        "made": node.made,
+        "made": node.made, "mark": node.mark, "by": node.by,
     }  # fmt: skip
 
 
-def _states(tree: Tree) -> dict[int, str]:
+def states(tree: Tree) -> dict[int, str]:
     """live, kept, pruned or finished, by id. A node that was never ranked itself fares as its best child does."""
-    states: dict[int, str] = {}
+    found: dict[int, str] = {}
     for node in reversed(tree.nodes.values()):  # children come after their parents, whatever their steps
         if node.status != "live":
-            states[node.id] = node.status
+            found[node.id] = node.status
             continue
-        below = {states[child.id] for child in tree.children(node.id)}
+        below = {found[child.id] for child in tree.children(node.id)}
         alive = below - {"pruned"}
-        states[node.id] = "live" if alive == {"live"} or not below else "kept" if alive else "pruned"
-    return states
+        found[node.id] = "live" if alive == {"live"} or not below else "kept" if alive else "pruned"
+    return found
 
 
 def _places(tree: Tree, states: Mapping[int, str]) -> dict[int, tuple[float, float]]:
@@ -168,7 +166,7 @@ def thumbs(tree: Tree, drawn: Mapping[int, Row], path: Iterable[int]) -> list[in
 def frame(tree: Tree, seq: int, before: Mapping[int, Row], after: Mapping[int, Row]) -> dict[str, Any]:
     """What the page needs to move from the tree before an event to the tree after it."""
     path = best_path(tree)
-    tally = [state for id, state in _states(tree).items() if tree.nodes[id].parent is not None]
+    tally = [state for id, state in states(tree).items() if tree.nodes[id].parent is not None]
     return {
         "seq": seq,
         "nodes": [row for id, row in after.items() if before.get(id) != row],
@@ -184,7 +182,16 @@ def frame(tree: Tree, seq: int, before: Mapping[int, Row], after: Mapping[int, R
         "pruned": tally.count("pruned"),
         "state": run_state(tree),
         "message": tree.end.message if isinstance(tree.end, Failed) else None,
+        "asked": asked(tree),
     }
+
+
+def asked(tree: Tree) -> dict[str, Any] | None:
+    """The choice that a person is to make now."""
+    question = tree.asked
+    return question and {"seq": question.seq, "step": question.step, "label": tree.label(question.step),
+                         "candidates": list(question.candidates), "keep": question.keep,
+                         "last": question.step == tree.num_steps}  # fmt: skip
 
 
 def units(drawn: Mapping[int, Row]) -> float:
@@ -198,7 +205,7 @@ def best(tree: Tree) -> dict[str, Any] | None:
     if node is None:
         return None
     return {"node": node.id, "score": tree.best_score(), "image": "f", "peak": tree.improvements[-1][2],
-            "judged": tree.judged and tree.judged.scores[node.id]}  # fmt: skip
+            "judged": tree.judged and tree.judged.scores.get(node.id)}  # fmt: skip
 
 
 def run_state(tree: Tree) -> str:
@@ -219,109 +226,3 @@ def span(verifier: str, scores: Iterable[float]) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = min(seen), max(seen)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-# -- the inspector ----------------------------------------------------------------------------------------------------
-
-
-def inspect(tree: Tree, run: str, id: int) -> dict[str, Any]:
-    """All that is known of one node, in words. `id` must be a node of the tree."""
-    node = tree.nodes[id]
-    kind = image_kind(tree, node)
-    return {
-        "id": id, "title": node_name(tree, node, " · "), "state": _states(tree)[id], "why": why(tree, node),
-        "image": kind and image_url(run, node.id, kind), "alt": alt_text(tree, node, kind),
-        "scores": _scores(tree, node), "pairs": _pairs(tree, node), "path": _ancestors(tree, run, node),
-    }  # fmt: skip
-
-
-def image_url(run: str, id: int, kind: str, px: int | None = None) -> str:
-    """The address of one picture; what it shows never changes."""
-    return f"/{kind}/{run}/{id}.jpg" + (f"?px={px}" if px else "")
-
-
-def step_name(tree: Tree, step: int) -> str:
-    """A step by its number and label, as "step 2 · 2x2"."""
-    return f"step {step} · {tree.label(step)}" if step else "prompt"
-
-
-def node_name(tree: Tree, node: Node, between: str) -> str:
-    """"Prompt", or a node by its number and step; the root of a run that goes on from a node by that node."""
-    if node.made == "thaw":
-        return f"From node {tree.spec.origin.node}{between}{step_name(tree, node.step)}"
-    return "Prompt" if node.parent is None else f"Node {node.id}{between}{step_name(tree, node.step)}"
-
-
-def why(tree: Tree, node: Node) -> str:
-    """The tree's sentence; of a node at which no choice was made that of the first choice below it."""
-    states, below = _states(tree), node
-    while below.rank is None and below.parent is not None and (children := tree.children(below.id)):
-        below = next((child for child in children if states[child.id] == states[node.id]), children[0])
-    sentence = said(tree.why(below.id))
-    return sentence if below is node else strings.BELOW.format(node=below.id, sentence=sentence)
-
-
-def made_by(tree: Tree, node: Node) -> str | None:
-    """How the node came from its parent, where that is no step on."""
-    return {
-        "renoise": f"re-noising node {node.parent} to {step_name(tree, node.step)}",
-        "neighbour": f"varying the first noise of node {node.parent}",
-    }.get(node.made)
-
-
-def alt_text(tree: Tree, node: Node, kind: str | None) -> str:
-    """What a picture of the node is, for people who do not see it."""
-    if kind is None:
-        return "No picture: it was not decoded at this step."
-    what = {"t": "preview", "l": "look ahead", "f": "finished image"}[kind]
-    score = "not scored" if node.score is None else f"score {node.score:.3f}"
-    return f"{what} at {step_name(tree, node.step)}, {score}, {_states(tree)[node.id]}"
-
-
-def _scores(tree: Tree, node: Node) -> list[dict[str, Any]]:
-    parts = {tree.spec.verifier: "guides", tree.spec.judge: "judges"}
-    order = list(parts)
-    return [
-        {"name": guide_name(name, whole=False), "value": value, "part": parts.get(name)}
-        for name, value in sorted(node.scores.items(), key=lambda item: _place(order, item[0]))
-    ]
-
-
-def _place(order: list[str | None], name: str) -> tuple[int, str]:
-    """Those in `order` first, the others by name."""
-    return order.index(name) if name in order else len(order), name
-
-
-def _pairs(tree: Tree, node: Node) -> list[tuple[str, str]]:
-    ranked = f"{(node.rank or 0) + 1} of {node.of}, {node.keeps} kept"
-    facts = {
-        "Made by": made_by(tree, node),
-        "Rank": ranked if node.rank is not None else None,
-        "Copies drawn": str(node.copies) if node.copies > 1 else None,
-        "Verifier saw": look_name(tree, node.look) if node.look is not None else None,
-        "Compute on its path": f"{node.flops / GIGA:.3g} GFLOP" if node.step else None,
-        "Seed": str(node.seed),
-    }
-    return [(term, value) for term, value in facts.items() if value is not None]
-
-
-def look_name(tree: Tree, look: str | int) -> str:
-    """What the verifier looked at, in a few words."""
-    if isinstance(look, int):
-        return f"rollout to {step_name(tree, look)}"
-    return {"preview": "its preview", "rollout": "its rollout", "final": "its finished image"}[look]
-
-
-def _ancestors(tree: Tree, run: str, node: Node) -> list[dict[str, Any]]:
-    return [_ancestor(tree, run, step) for step in tree.path(node.id)]
-
-
-def _ancestor(tree: Tree, run: str, node: Node) -> dict[str, Any]:
-    kind = image_kind(tree, node)
-    score = "" if node.score is None else f", score {node.score:.3f}"
-    return {
-        "id": node.id,
-        "label": f"{node_name(tree, node, ', ')}{score}",
-        "short": "txt" if node.parent is None else str(node.id),
-        "image": kind and image_url(run, node.id, kind, 64),
-    }

@@ -21,6 +21,7 @@ from core.search.errors import BadRequest, DiskFull
 from core.search.search import Search
 from core.search.tree import Tree
 from demo import view
+from demo.inspect import inspect
 from tests.test_runs import stored
 from tests.test_search import every_case, searched, spec_of, verifiers
 from tests.test_steering import against_the_verifier, played, search_of, steered_at_random
@@ -161,7 +162,7 @@ def shown(events):
     """All that is made of a log for people; raises nothing where the log has passed."""
     tree = Tree.of(events)
     for node in tree.nodes:
-        view.inspect(tree, "run", node)
+        inspect(tree, "run", node)
     return [*choices(tree, events), view.frame(tree, 0, {}, view.rows(tree)), json.dumps(tree.curve())]
 
 
@@ -221,6 +222,9 @@ FORGERIES = {
     "a score by somebody else only": lambda log: of_kind(log, "scored")["scores"].update({"1": {"me": 1.0}}),
     "a choice of strangers": lambda log: of_kind(log, "pruned").update(kept=[0]),
     "ranks that are no ranking": lambda log: of_kind(log, "pruned").update(ranks={"1": 5, "2": 5}),
+    "a mark on a stranger": lambda log: of_kind(log, "pruned").update(marks={"0": "pin"}),
+    "a mark that there is not": lambda log: of_kind(log, "pruned").update(marks={"1": "love"}),
+    "a choice by nobody": lambda log: of_kind(log, "pruned").update(by="nobody"),
     "a winner that is not there": lambda log: log[-1].update(node=10**6),
 }
 

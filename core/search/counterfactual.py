@@ -105,8 +105,10 @@ def noise(tree: Tree, step: int) -> float | None:
 
 def _next_scored(tree: Tree, node: Node) -> Iterator[Node]:
     """The nearest nodes below with a score."""
-    for child in tree.children(node.id):
-        if child.score is not None:
-            yield child
+    todo = tree.children(node.id)
+    while todo:
+        below = todo.pop()
+        if below.score is not None:
+            yield below
         else:
-            yield from _next_scored(tree, child)
+            todo += tree.children(below.id)

@@ -20,6 +20,7 @@ Seen = Literal["preview", "rollout", "final"] | int  # what it judged: "final" i
 ImageKind = Literal["preview", "look", "final"]
 Made = Literal["step", "renoise", "neighbour", "thaw"]
 Chooser = Literal["verifier", "person"]
+Mark = Literal["pin", "forbid"]
 Action = Literal["pin", "forbid", "free"]
 
 
@@ -198,7 +199,7 @@ class Pruned(Event):
     look: Seen
     copies: dict[int, int] = _decoded(_by_node, default_factory=dict)   # of resampled ones, if any has several
     by: Chooser = "verifier"                           # who chose; ranks are the verifier's all the same
-    marks: dict[int, str] = _decoded(_by_node, default_factory=dict)   # "pin" or "forbid", of candidates under one
+    marks: dict[int, Mark] = _decoded(_by_node, default_factory=dict)   # of candidates under one, their own or above
 
 
 @dataclass(frozen=True, kw_only=True)

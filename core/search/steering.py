@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any, get_args
 
 from core.search.errors import BadRequest
-from core.search.events import Action, Asked
+from core.search.events import Action, Asked, Mark
 from core.search.tree import Node, Tree
 
 
@@ -178,7 +178,7 @@ def copies_with_marks(tree: Tree, nodes: Sequence[Node], counts: Sequence[int]) 
     return [copies[node.id] for node in nodes]
 
 
-def marks_of(tree: Tree, nodes: Sequence[Node]) -> dict[int, str]:
+def marks_of(tree: Tree, nodes: Sequence[Node]) -> dict[int, Mark]:
     """The marks that hold for candidates, by node, for the log of their choice."""
     found = {node.id: standing(tree, node.id) for node in nodes}
     return {id: marked.mark for id, marked in found.items() if marked}

@@ -46,8 +46,8 @@ class Node:
     copies: int = 1                          # children it is to have, where resampling decides that
     choice: int | None = None                # seq of the Pruned event; equal for candidates ranked together
     by: ev.Chooser = "verifier"              # who made that choice
-    held: Literal["pin", "forbid"] | None = None   # the mark that counted in that choice, its own or one above it
-    mark: Literal["pin", "forbid"] | None = None   # a person's, now; holds for what grows from it too
+    held: ev.Mark | None = None   # the mark that counted in that choice, its own or one above it
+    mark: ev.Mark | None = None   # a person's, now; holds for what grows from it too
     has_preview: bool = False                # decoded as it stands
     has_look: bool = False                   # decoded some steps ahead
     has_final: bool = False                  # finished, by itself or by its rollout

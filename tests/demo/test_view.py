@@ -5,9 +5,9 @@ import json
 import pytest
 
 from core.search.events import Origin, Pruned
-from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
 from demo import strings, view
+from demo.inspect import inspect
 from tests.demo.conftest import run_of
 from tests.test_search import searched
 from tests.toy import ToyGenerator
@@ -110,43 +110,6 @@ def test_unranked_nodes_on_the_way_fare_as_their_best_child(tree):
     assert {row["state"] for id, row in rows.items() if id not in path} == {"pruned"}
 
 
-def test_the_inspector_says_why_a_node_was_pruned_and_what_every_verifier_thinks(tree):
-    node = next(node for node in tree.nodes.values() if node.status == "pruned")
-    facts = view.inspect(tree, "some-run", node.id)
-    json.dumps(facts)
-    assert facts["state"] == "pruned" and facts["why"] == tree.why(node.id)
-    assert f"ranked {node.rank + 1} of 15" in facts["why"]
-    assert [score["name"] for score in facts["scores"]] == ["warmth", "lightness"]
-    assert [score["part"] for score in facts["scores"]] == ["guides", None]
-    assert facts["scores"][0]["value"] == node.score
-    assert dict(facts["pairs"])["Rank"] == f"{node.rank + 1} of 15, 3 kept"
-    assert dict(facts["pairs"])["Seed"] == str(node.seed)
-    assert [step["id"] for step in facts["path"]] == [step.id for step in tree.path(node.id)]
-    assert facts["image"] == f"/t/some-run/{node.id}.jpg"
-
-
-def test_every_node_of_every_strategy_can_be_inspected():
-    for name, strategy in STRATEGIES.items():
-        if "handover" in strategy.needs:
-            continue
-        tree = Tree.of(run_of(name))
-        for id, node in tree.nodes.items():
-            facts = view.inspect(tree, "some-run", id)
-            assert facts["why"] and facts["alt"] and facts["title"]
-            assert facts["why"].count("No choice was made here") <= 1
-            assert ("Made by" in dict(facts["pairs"])) == (node.made in ("renoise", "neighbour"))
-
-
-def test_a_node_without_a_choice_tells_of_one_that_fared_as_it_did():
-    tree = Tree.of(run_of("random_search", n=4))
-    states = {row["id"]: row["state"] for row in view.rows(tree).values()}
-    for node in tree.nodes.values():
-        if 0 < node.step < tree.num_steps:
-            said = view.inspect(tree, "some-run", node.id)["why"]
-            assert ("Pruned: ranked" in said) == (states[node.id] == "pruned")
-            assert ("Kept: ranked" in said) == (states[node.id] != "pruned")
-
-
 @pytest.mark.parametrize("strategy, made, words", [
     ("zero_order", "neighbour", "varying the first noise of node {parent}"),
     ("search_over_paths", "renoise", "re-noising node {parent} to step {step}"),
@@ -158,7 +121,7 @@ def test_what_goes_back_into_noise_stands_before_its_parent_and_says_how_it_was_
     assert varied and {rows[node.id]["made"] for node in varied} == {made}
     for node in varied:
         assert rows[node.id]["x"] < rows[node.parent]["x"]
-        said = dict(view.inspect(tree, "some-run", node.id)["pairs"])["Made by"]
+        said = dict(inspect(tree, "some-run", node.id)["pairs"])["Made by"]
         assert words.format(parent=node.parent, step=node.step) in said
     path = view.best_path(tree)
     assert path[0] == 0 and path[-1] == tree.best().id
@@ -179,12 +142,12 @@ def test_resampled_copies_and_the_judge_are_told():
     copied = [node for node in tree.nodes.values() if node.copies > 1]
     assert copied
     for node in copied:
-        assert dict(view.inspect(tree, "some-run", node.id)["pairs"])["Copies drawn"] == str(node.copies)
+        assert dict(inspect(tree, "some-run", node.id)["pairs"])["Copies drawn"] == str(node.copies)
     judged = Tree.of(run_of("random_search", judge="lightness", finalists=3, n=5))
     best = view.best(judged)
     assert best["node"] == judged.judged.node and best["judged"] == max(judged.judged.scores.values())
     assert best["peak"] == judged.improvements[-1][2] >= best["score"] == judged.best_score()
-    scores = view.inspect(judged, "some-run", best["node"])["scores"]
+    scores = inspect(judged, "some-run", best["node"])["scores"]
     assert [(score["name"], score["part"]) for score in scores] == [("warmth", "guides"), ("lightness", "judges")]
 
 
@@ -192,7 +155,7 @@ def test_a_resumed_run_begins_at_the_node_it_goes_on_from(tree):
     node = next(node for node in tree.nodes.values() if node.status == "pruned" and node.step == 3)
     origin = Origin("some-other-run", node.id, 3, node.state, (1, 2, 3), {"warmth": 1.0})
     resumed = Tree.of(run_of("beam_search", origin=origin))
-    facts = view.inspect(resumed, "some-run", 0)
+    facts = inspect(resumed, "some-run", 0)
     assert facts["title"] == f"From node {node.id} · step 3 · 3x3" and facts["image"]
     assert facts["why"] == f"Node {node.id} of run some-other-run, from which this run goes on."
     assert view.rows(resumed)[0]["x"] == 3 and view.best_path(resumed)[0] == 0
