@@ -1,0 +1,29 @@
+// Light or dark, before anything is painted: what was chosen with the button in the top bar, else what the system says.
+// A plain script, not a module, so that no page flashes in the wrong colours.
+(() => {
+  const KEY = "beamscope-theme";
+  const kept = () => { try { return localStorage.getItem(KEY); } catch { return null; } };
+  const keep = (theme) => { try { localStorage.setItem(KEY, theme); } catch { /* private windows may refuse */ } };
+  const asked = new URLSearchParams(location.search).get("__theme");
+  const system = () => (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  const wanted = () => (["light", "dark"].includes(asked) ? asked : kept() || system());
+
+  function show(theme) {
+    document.body.classList.toggle("dark", theme === "dark");
+    document.documentElement.style.colorScheme = theme;
+  }
+
+  function start() {
+    if (kept() || document.body.classList.contains("bs-document")) show(wanted());
+    document.addEventListener("click", (event) => {
+      if (!event.target.closest || !event.target.closest(".bs-theme")) return;
+      const theme = document.body.classList.contains("dark") ? "light" : "dark";
+      keep(theme);
+      show(theme);
+    });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (!kept()) show(wanted()); });
+  }
+
+  if (document.body) start();
+  else document.addEventListener("DOMContentLoaded", start);
+})();
