@@ -115,6 +115,21 @@ class RunStore:
             else:
                 (folder / PINNED).unlink(missing_ok=True)
 
+    def delete(self, run: str) -> list[str]:
+        """Remove a run, and the one it is compared with, pinned or not; the ids that are gone.
+
+        Raises BadRequest for a run that is still being written.
+        """
+        self._check_writable()
+        beside = self.meta(run)["beside"]
+        with self._opened(run), runs_prune.alone(self.root):
+            going = [run, *([beside] if beside and self.has(beside) else [])]
+            if any(has_writer(self.root / one / LOG) for one in going):
+                raise BadRequest(f"run {run} is still being written: stop it first, then delete it")
+            runs_prune.drop(self.root, going)
+        runs_prune.sweep(self.root)
+        return going
+
     def _check_writable(self) -> None:
         if self.read_only:
             raise BadRequest(f"the runs in {self.root} are only read; set BEAMSCOPE_RUNS to a folder for new ones")

@@ -165,6 +165,12 @@ def _file_sizes(folder: Path) -> Iterator[int]:
         yield from (entry.stat().st_size for entry in entries if entry.is_file())
 
 
+def drop(root: Path, runs: Iterable[str]) -> None:
+    """Take runs away from readers; `sweep` removes them. Call it inside `alone`."""
+    for run in runs:
+        _drop(root / run)
+
+
 def _drop(folder: Path) -> None:
     os.rename(folder, folder.with_name(GONE + folder.name))
 

@@ -23,7 +23,7 @@ Card = dict[str, Any]
 
 
 class Gallery:
-    """The runs that a visitor may see in lists: the recorded ones and their own. Remembers cards of runs that are over."""
+    """The runs that a visitor may see in lists: the recorded ones and their own. Remembers those that are over."""
 
     def __init__(self, library: Library):
         self.library = library

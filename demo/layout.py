@@ -22,13 +22,13 @@ from demo import links, settings, strings
 from demo.component import Amount, Choice, Dial, Notice, Stage, line, lines
 from demo.context import Context
 from demo.models import Models
+from demo.pages import top_bar
 from demo.remote import make_remote
 from demo.settings import GIGA
 
 log = logging.getLogger(__name__)
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 INSTANT = {**QUIET, "queue": False, "trigger_mode": "always_last"}
-HEADER = f"<div class='bs-brand'><h1>{strings.TITLE}</h1><p>{strings.SUBTITLE}</p></div>"
 FINEST = 1e-4  # step of a slider
 LOAD_PATIENCE = 120  # seconds that the first estimate waits for the models
 DEFAULT_STRATEGY = "beam_search"
@@ -46,6 +46,7 @@ def build_page(context: Context) -> gr.Blocks:
     """The whole page, wired to the models, the runs that can be shown, and the runner that makes new ones."""
     models = context.models
     with gr.Blocks(title=strings.TITLE, fill_width=True, elem_id="bs-page") as page:
+        gr.HTML(top_bar("explore"), elem_id="bs-header", apply_default_css=False)
         run = gr.State("")
         prompt, search, stop = _prompt_row()
         chips = _example_row(models)
@@ -66,7 +67,6 @@ def build_page(context: Context) -> gr.Blocks:
 
 def _prompt_row() -> tuple[gr.Textbox, gr.Button, gr.Button]:
     with gr.Row(elem_id="bs-ask"):
-        gr.HTML(HEADER, elem_id="bs-header", apply_default_css=False)
         prompt = gr.Textbox(
             placeholder=strings.PROMPT_PLACEHOLDER, label=strings.PROMPT_LABEL, show_label=False, container=False,
             max_length=settings.MAX_PROMPT, lines=1, max_lines=1, elem_id="bs-prompt", interactive=True, scale=8,

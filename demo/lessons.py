@@ -77,8 +77,8 @@ class Studio:
         seen = [event.seq for event in events if step in {node.step for node in getattr(event, "nodes", ())}]
         if step == 0:
             return seen[0]
-        shown = [event.seq for event in events if event.kind in ("previewed", "scored") and seen and event.seq > seen[-1]]
-        return (chosen or shown[:1] or seen)[-1]
+        looked = [event.seq for event in events if event.kind in ("previewed", "scored") and event.seq > seen[-1]]
+        return (chosen or looked[:1] or seen)[-1]
 
 
 def scale_by_scale(studio: Studio, prompt: str, seed: int) -> Scenes:
@@ -119,7 +119,8 @@ def greedy_trap(studio: Studio, prompt: str, seed: int) -> Scenes:
     told = {"rank": node.rank + 1, "of": node.of, "scale": tree.label(node.step), "greedy": _written(tree.best_score()),
             "again": _written(end.best_score()), "regret": _written(end.regret())}  # fmt: skip
     return [studio.scene(run, node.step, None, **told), studio.scene(run, node.step, node.id, **told),
-            studio.scene(run, None, tree.best().id, **told), studio.scene(again, None, end.best().id, **told)]  # fmt: skip
+            studio.scene(run, None, tree.best().id, **told),
+            studio.scene(again, None, end.best().id, **told)]  # fmt: skip
 
 
 def _from(studio: Studio, run: str, node: Node) -> RunSpec:
@@ -142,7 +143,8 @@ def beam(studio: Studio, prompt: str, seed: int) -> Scenes:
     told = {"width": BEAM["width"], "rank": node.rank + 1, "scale": tree.label(node.step),
             "beam": _written(tree.best_score()), "greedy": _written(greedy.best_score())}  # fmt: skip
     return [studio.scene(run, 1, None, **told), studio.scene(run, node.step, node.id, **told),
-            studio.scene(run, None, tree.best().id, **told), studio.scene(rival, None, greedy.best().id, **told)]  # fmt: skip
+            studio.scene(run, None, tree.best().id, **told),
+            studio.scene(rival, None, greedy.best().id, **told)]  # fmt: skip
 
 
 def verifiers_disagree(studio: Studio, prompt: str, seed: int) -> Scenes:
@@ -236,8 +238,7 @@ def read_lessons(out: Path = LESSONS) -> dict[str, Any]:
 
 def told_lessons(library: Library, out: Path = LESSONS) -> list[dict[str, Any]]:
     """The lessons whose runs are here, in order, with their sentences filled in."""
-    recorded = read_lessons(out)
-    whole = {name: lesson for name, lesson in recorded.items() if name in strings.LESSONS and _is_there(library, lesson)}
+    whole = {name: lesson for name, lesson in read_lessons(out).items() if _is_there(library, lesson)}
     return [_told(name, whole[name]) for name in strings.LESSONS if name in whole]
 
 

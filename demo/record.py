@@ -1,6 +1,7 @@
 """Record a comparison to ship: `python -m demo.record "PROMPT" [options]` writes its two runs under assets/runs.
 
 A first visit opens the recorded comparison with the smallest id; `--replace` removes the ones that are there before.
+`python -m demo.record --lessons` makes the runs of the page Learn anew, as is due whenever the weights change.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from core.search.schema import parse_value
 from core.search.strategies.registry import STRATEGIES, checked_params
 from demo import settings
 from demo.embedded import embedded_models
+from demo.lessons import record_lessons
 from demo.models import Models
 from demo.server import RECORDED
 from demo.streaming import compute, create
@@ -37,7 +39,8 @@ def record(models: Models, store: RunStore, spec: RunSpec) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo.record", description="Record a run for the first visit.")
-    parser.add_argument("prompt")
+    parser.add_argument("prompt", nargs="?")
+    parser.add_argument("--lessons", action="store_true", help="find and record the runs of the lessons instead")
     parser.add_argument("--strategy", choices=STRATEGIES, default="beam_search")
     parser.add_argument("--verifier", default="image_reward")
     parser.add_argument("--seed", type=int, default=7)
@@ -56,10 +59,17 @@ def _params(settings: Sequence[str]) -> dict[str, Any]:
 
 
 def main() -> int:
-    args = _parser().parse_args()
+    parser = _parser()
+    args = parser.parse_args()
+    if not args.prompt and not args.lessons:
+        parser.error("give a prompt in quotes, or --lessons")
     models = embedded_models()
     others = tuple(name for name in models.verifiers if name != args.verifier)
     try:
+        if args.lessons:
+            models.warm()  # tells which verifiers do not load
+            record_lessons(models)
+            return 0
         params = checked_params(args.strategy, _params(args.set))
         spec = RunSpec(args.prompt, args.generator or models.searcher, args.strategy, params, args.verifier, others,
                        args.seed, args.budget * settings.GIGA)  # fmt: skip

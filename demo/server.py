@@ -11,28 +11,36 @@ from fastapi import FastAPI
 from core.runs import RunStore
 from demo.context import Context, make_context
 from demo.layout import build_page
+from demo.lessons import LESSONS
 from demo.models import Models
 from demo.routes.assets import add_assets
 from demo.routes.exports import add_exports
 from demo.routes.frames import add_frames
 from demo.routes.health import add_health
+from demo.routes.pages import add_about, add_gallery, add_lessons, add_pages, add_sheets
 from demo.routes.pictures import add_pictures
 from demo.routes.reply import add_errors
 from demo.theme import make_theme, page_css
 from demo.visitors import VisitorMiddleware
 
 RECORDED = Path(__file__).parents[1] / "assets" / "runs"
+HEAD = '<script src="/page/theme.js"></script>'
 ROUTES = (
     add_errors,
     add_health,
+    add_sheets,
     add_assets,
     add_pictures,
     add_frames,
     add_exports,
+    add_pages,
+    add_gallery,
+    add_lessons,
+    add_about,
 )
 
 
-def build_app(models: Models, store: RunStore, recorded: Sequence[Path] = (RECORDED,)) -> FastAPI:
+def build_app(models: Models, store: RunStore, recorded: Sequence[Path] = (RECORDED, LESSONS)) -> FastAPI:
     """The whole application. `recorded`: folders of runs that are shown and never written."""
     context = make_context(models, store, recorded)
     app = FastAPI(lifespan=_lifespan(context), docs_url=None, redoc_url=None, openapi_url=None)
@@ -40,7 +48,7 @@ def build_app(models: Models, store: RunStore, recorded: Sequence[Path] = (RECOR
     for add in ROUTES:
         add(app, context)
     return gr.mount_gradio_app(
-        app, build_page(context), path="/", theme=make_theme(), css=page_css(), ssr_mode=False,
+        app, build_page(context), path="/", theme=make_theme(), css=page_css(), head=HEAD, ssr_mode=False,
         footer_links=[], run_history=False, allowed_paths=[], show_error=True,
     )  # fmt: skip
 

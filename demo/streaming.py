@@ -217,6 +217,6 @@ class Library:
             return [first]
 
     def recorded(self) -> str | None:
-        """The comparison that a first visit opens: the first recorded one by id."""
-        runs = [info.run for store in self.stores[1:] for info in store.list() if info.beside]
-        return min(runs, default=None)
+        """The comparison that a first visit opens: by id the first of the first folder that has any."""
+        folders = ([info.run for info in store.list() if info.beside] for store in self.stores[1:])
+        return next((min(runs) for runs in folders if runs), None)

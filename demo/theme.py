@@ -5,6 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 STATIC = Path(__file__).parent / "static"
+STYLES = ("page.css", "stage.css", "pages.css")  # the controls' first
 
 
 def make_theme() -> gr.themes.Base:
@@ -19,5 +20,5 @@ def make_theme() -> gr.themes.Base:
 
 
 def page_css() -> str:
-    """The two style sheets of the page, the controls' first."""
-    return "\n".join((STATIC / name).read_text("utf-8") for name in ("page.css", "stage.css"))
+    """All style sheets as one."""
+    return "\n".join((STATIC / name).read_text("utf-8") for name in STYLES)

@@ -72,6 +72,7 @@ class Lessons {
       el("div", { class: "bs-learn-body" }, [this.card, view]));
     this.build();
     this.theatre = new Theatre(view);
+    window.beamscope = this.theatre.stage; // for tests and for people who look under the hood
     this.read();
     addEventListener("popstate", () => this.read());
   }

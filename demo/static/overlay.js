@@ -151,7 +151,7 @@ class Overlay {
     const head = el("tr", {}, [el("th", { scope: "col", text: text.setting }), ...this.runs.map((_, index) => el("th", { scope: "col", text: letter(index) }))]);
     const body = rows.map(([name, values, differs]) => el("tr", { class: differs ? "bs-differs" : null },
       [el("th", { scope: "row", text: name }), ...values.map((value) => el("td", { text: value }))]));
-    return el("section", { class: "bs-panel-box" }, [el("h2", { text: strings.gallery.compare.replace(" {count}", "") + ": settings" }),
+    return el("section", { class: "bs-panel-box" }, [el("h2", { text: text.settings }),
       el("p", { class: "bs-muted", text: rows.some(([, , differs]) => differs) ? text.differ : text.same }),
       el("div", { class: "bs-scroll", tabindex: "0", role: "region", "aria-label": text.setting }, el("table", { class: "bs-table" }, [el("thead", {}, head), el("tbody", {}, body)]))]);
   }

@@ -7,11 +7,11 @@
 
 import { mountChart } from "./chart.js";
 import { mountCompare } from "./compare.js";
-import { el } from "./dom.js";
 import { Feed } from "./feed.js";
 import { mountInspector } from "./inspector.js";
 import { mountKeys } from "./keys.js";
 import { mountPlayer } from "./player.js";
+import { loadPlotly } from "./plotly.js";
 import { buildSlots } from "./slots.js";
 import { mountStatus } from "./status.js";
 import { Comparison } from "./store.js";
@@ -118,13 +118,6 @@ export class Stage {
 function foldSettings() {
   const opener = document.querySelector("#bs-panel button.label-wrap.open");
   if (opener) opener.click();
-}
-
-function loadPlotly() {
-  if (window.Plotly) return Promise.resolve();
-  return new Promise((resolve, reject) => {
-    document.head.append(el("script", { src: "/page/plotly.min.js", onload: resolve, onerror: reject }));
-  });
 }
 
 export function mount(element, api) {

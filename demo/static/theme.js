@@ -15,6 +15,8 @@
 
   function start() {
     if (kept() || document.body.classList.contains("bs-document")) show(wanted());
+    new MutationObserver(() => { if (kept() && document.body.classList.contains("dark") !== (wanted() === "dark")) show(wanted()); })
+      .observe(document.body, { attributeFilter: ["class"] }); // Gradio follows the system on its own
     document.addEventListener("click", (event) => {
       if (!event.target.closest || !event.target.closest(".bs-theme")) return;
       const theme = document.body.classList.contains("dark") ? "light" : "dark";
