@@ -6,10 +6,12 @@ from threading import Lock
 from typing import Any
 
 from core.runs import RunInfo, RunStore
-from core.search.errors import BadRequest
-from core.search.events import Improved
+from core.search.errors import BadRequest, BeamscopeError
+from core.search.events import Improved, RunSpec
 from core.search.tree import Tree
 from demo import strings, view
+from demo.links import query_of
+from demo.models import Models
 from demo.settings import GIGA, method
 from demo.streaming import Library
 
@@ -25,8 +27,8 @@ Card = dict[str, Any]
 class Gallery:
     """The runs that a visitor may see in lists: the recorded ones and their own. Remembers those that are over."""
 
-    def __init__(self, library: Library):
-        self.library = library
+    def __init__(self, library: Library, models: Models):
+        self.library, self.models = library, models
         self._cards: OrderedDict[str, Card] = OrderedDict()
         self._lock = Lock()
 
@@ -62,7 +64,7 @@ class Gallery:
                 self._cards.move_to_end(info.run)
                 return known | marks
         try:
-            card = card_of(store, info)
+            card = card_of(store, info, self.models)
         except (BadRequest, FileNotFoundError):  # damaged, or dropped this moment
             return None
         if card and info.status in OVER:
@@ -84,7 +86,7 @@ def _holds(card: Card, words: Sequence[str]) -> bool:
     return all(word in text for word in words)
 
 
-def card_of(store: RunStore, info: RunInfo) -> Card | None:
+def card_of(store: RunStore, info: RunInfo, models: Models) -> Card | None:
     """All that a card tells of a run; None before its first event."""
     tree = Tree.of(store.load(info.run))
     if tree.spec is None:
@@ -95,11 +97,20 @@ def card_of(store: RunStore, info: RunInfo) -> Card | None:
         "strategy": strings.name_of(strings.STRATEGY_NAMES, tree.spec.strategy),
         "verifier": strings.guide_name(tree.spec.verifier, whole=False), "seed": str(tree.spec.seed),
         "budget": tree.spec.budget_flops and tree.spec.budget_flops / GIGA,
-        "settings": settings_of(tree), "nodes": len(tree.nodes), "gflop": tree.spent.flops / GIGA,
+        "link": _link(models, tree.spec), "settings": settings_of(tree), "nodes": len(tree.nodes),
+        "gflop": tree.spent.flops / GIGA,
         "state": view.run_state(tree) if tree.end or info.status == "running" else "interrupted",
         "best": _best(tree, info.run), "beside": _beside(store, info.beside),
         "parent": info.parent, "regret": None if regret is None else strings.regret(regret),
     }  # fmt: skip
+
+
+def _link(models: Models, spec: RunSpec) -> str | None:
+    """The address that opens the page with a run's settings; None where they fit no control."""
+    try:
+        return f"/?{query_of(models, spec)}"
+    except BeamscopeError:
+        return None
 
 
 def settings_of(tree: Tree) -> dict[str, str]:

@@ -50,7 +50,7 @@ def _sheet(name: str) -> Any:
 
 def add_gallery(app: FastAPI, context: Context) -> None:
     """Lists of runs, and what their owner may do to them."""
-    gallery, library, visitors = Gallery(context.library), context.library, context.visitors
+    gallery, library, visitors = Gallery(context.library, context.models), context.library, context.visitors
 
     @app.get("/data/runs")
     def runs(request: Request, q: str = "") -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Card {
   actions() {
     const { run } = this;
     const compare = el("label", { class: "bs-choice" }, [this.choice, text.choose]);
-    const restore = el("a", { class: "bs-button", href: `/?like=${run.run}`, title: text.restoreHint, text: text.restore });
+    const restore = run.link && el("a", { class: "bs-button", href: run.link, title: text.restoreHint, text: text.restore });
     this.row = el("div", { class: "bs-run-actions" }, [compare, restore]);
     if (!run.recorded) this.row.append(this.pinButton(), this.deleteButton());
     return this.row;

@@ -53,7 +53,7 @@ def test_the_page_and_its_scripts_come_from_this_server(shown):
     for name in ("stage.js", "notice.js", "plotly.min.js"):
         assert client.get(f"/page/{name}").headers["content-type"].startswith("text/javascript")
     assert "plotly.js v" in client.get("/page/plotly.min.js").text[:200]
-    for name in ("page.css", "..%2fserver.py", "server.py"):
+    for name in ("none.css", "..%2fserver.py", "server.py"):
         assert client.get(f"/page/{name}").status_code == 404
 
 
