@@ -91,7 +91,8 @@ def _frames(context: Context, request: Any, visitor: str) -> Reply:
 
 
 def _lane(reader: Reader, news: list[Reply]) -> Reply:
-    return {"run": reader.run, "label": _label(reader), "frames": news}
+    steps = ["prompt", *reader.tree.step_labels]
+    return {"run": reader.run, "label": _label(reader), "steps": steps, "frames": news}
 
 
 def _frames_request(request: Any) -> tuple[Any, list[int]]:

@@ -133,7 +133,7 @@ def plan(models: Models, spec: RunSpec) -> Plan:
     verifiers = models.verifiers_of(spec)
     generator = models.generator(spec.generator)
     spec = fit(spec, generator, verifiers)
-    cost = _priced(models, spec, generator, verifiers, display=True)
+    cost = _priced(models, spec, generator, verifiers)
     if models.baseline is None or not models.in_world(spec.generator):
         return Plan((spec,), (cost,))
     baseline = models.generator(models.baseline)
@@ -141,13 +141,13 @@ def plan(models: Models, spec: RunSpec) -> Plan:
         other = fit(rival(spec, cost.flops, models.baseline), baseline, verifiers)
     except BadRequest:  # not one image of the baseline is as cheap
         return Plan((spec,), (cost,))
-    return Plan((spec, other), (cost, _priced(models, other, baseline, verifiers, display=False)))
+    return Plan((spec, other), (cost, _priced(models, other, baseline, verifiers)))
 
 
-def _priced(models: Models, spec: RunSpec, generator: Any, verifiers: Mapping[str, Any], display: bool) -> Cost:
+def _priced(models: Models, spec: RunSpec, generator: Any, verifiers: Mapping[str, Any]) -> Cost:
     """What a run will cost, in seconds of this machine too."""
     pace = speeds(generator, verifiers, models.examples[0] if models.examples else spec.prompt)
-    return estimate(spec, generator, verifiers, display, pace)
+    return estimate(spec, generator, verifiers, speeds=pace)
 
 
 def method(spec: RunSpec) -> str:

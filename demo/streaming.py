@@ -98,10 +98,9 @@ class Runner:
 def compute(
     models: Models, specs: Sequence[RunSpec], writers: Sequence[RunWriter], cancelled: Callable[[], bool] = bool
 ) -> None:
-    """Run the lanes side by side into their logs. Only the first lane decodes what is there to be looked at."""
+    """Run the lanes side by side into their logs. All decode what is there to be looked at."""
     lanes = [
-        Search(models.generator(spec.generator), models.verifiers_of(spec), spec, cancelled, display=index == 0).run()
-        for index, spec in enumerate(specs)
+        Search(models.generator(spec.generator), models.verifiers_of(spec), spec, cancelled).run() for spec in specs
     ]
     for lane, event in race(*lanes) if len(lanes) == 2 else ((0, event) for event in lanes[0]):
         writers[lane].append(event)
@@ -114,10 +113,10 @@ def create(store: RunStore, specs: Sequence[RunSpec], marks: Mapping[str, Any] |
 
 
 class Reader:
-    """One run as frames, made as its log grows. `rows` says whether the page draws its nodes."""
+    """One run as frames, made as its log grows."""
 
-    def __init__(self, store: RunStore, run: str, rows: bool):
-        self.store, self.run, self.with_rows = store, run, rows
+    def __init__(self, store: RunStore, run: str):
+        self.store, self.run = store, run
         self.tree, self.frames = Tree(), []
         self.scores: tuple[float, ...] = ()  # lowest and highest that the guide gave
         self.finishes = 0  # times that finished images were scored
@@ -140,7 +139,7 @@ class Reader:
             seen = [*self.scores, *(scores[guide] for scores in event.scores.values())]
             self.scores = (min(seen), max(seen))
             self.finishes += event.finished
-        after = view.rows(self.tree) if self.with_rows else {}
+        after = view.rows(self.tree)
         self.frames.append(view.frame(self.tree, event.seq, self._rows, after))
         self._rows = after
 
@@ -150,7 +149,7 @@ class Library:
 
     def __init__(self, stores: Sequence[RunStore]):
         self.stores = tuple(stores)
-        self._readers: OrderedDict[tuple[str, bool], Reader] = OrderedDict()
+        self._readers: OrderedDict[str, Reader] = OrderedDict()
         self._owners: dict[str, tuple[str, bool]] = {}
         self._lock = threading.Lock()
 
@@ -195,24 +194,23 @@ class Library:
             self._owners[run] = (str(meta.get("owner") or ""), bool(meta.get("private")))
         return self._owners[run]
 
-    def reader(self, run: Any, visitor: str = "", rows: bool = True) -> Reader:
+    def reader(self, run: Any, visitor: str = "") -> Reader:
         """Raises as `find` does."""
         store = self.find(run, visitor)
         with self._lock:
-            key = (run, rows)
-            if key not in self._readers:
-                self._readers[key] = Reader(store, run, rows)
-            self._readers.move_to_end(key)
+            if run not in self._readers:
+                self._readers[run] = Reader(store, run)
+            self._readers.move_to_end(run)
             while len(self._readers) > MAX_READERS:
                 self._readers.popitem(last=False)
-            return self._readers[key]
+            return self._readers[run]
 
     def lanes(self, run: Any, visitor: str = "") -> list[Reader]:
         """The run and, where its meta names one that is here, the run beside it. Raises as `find` does."""
         first = self.reader(run, visitor)
         beside = first.store.meta(run).get("beside")
         try:
-            return [first, self.reader(beside, visitor, rows=False)] if beside else [first]
+            return [first, self.reader(beside, visitor)] if beside else [first]
         except BadRequest:
             return [first]
 

@@ -130,6 +130,7 @@ JS: dict[str, dict[str, str]] = {
     },
     "stage": {
         "idle": "No run yet: type a prompt and press Search.",
+        "run": "Run", "recorded": "Recorded run",
         "unfinished": "no finished image yet",
         "lost": "Connection lost. Every finished step is kept at the server; trying again …",
         "undrawable": "The drawing library did not load: reload the page.",
@@ -143,7 +144,19 @@ JS: dict[str, dict[str, str]] = {
         "failed": "failed", "interrupted": "interrupted", "replaying": "replaying",
     },
     "player": {"play": "Replay", "pause": "Pause", "slider": "Step of the run"},
-    "tree": {"help": "Search tree. Arrow keys move from node to node, Enter opens the inspector."},
+    "tree": {
+        "help": "Search tree. Arrow keys move from node to node, Enter opens the inspector.",
+        "which": "Trees shown", "both": "Both", "more": "more nodes at", "close": "Close",
+        "rest": "and {count} more; the table shows all.", "undecoded": "no preview at this step",
+    },
+    "toggles": {
+        "label": "How the trees are shown",
+        "thumbnails": "Pictures", "thumbnails_help": "Show a picture on every node",
+        "pruned": "Pruned", "pruned_help": "Show the nodes that were pruned",
+        "labels": "Scores", "labels_help": "Write the score beside every node that has room",
+        "tidy": "Tidy", "tidy_help": "Place children beside their parent instead of by rank",
+        "table": "Table", "table_help": "Show the same nodes as a table",
+    },
     "legend": {
         "best": "best path", "kept": "kept", "pruned": "pruned", "back": "back into noise", "score": "score",
         "zoom": "drag to zoom, double-click for all",

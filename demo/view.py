@@ -2,7 +2,7 @@
 
 A row is one node with its place: x is the step, y the place within the step (best rank on top, in units that are
 turned into pixels by the page), h the room it gets. A child stands right of its parent, or, carried back into noise,
-left of it. A frame is what one event changed. All are plain JSON values.
+left of it. A frame is what one event changed: of every row only the fields that did. All are plain JSON values.
 """
 
 from collections import Counter
@@ -17,7 +17,6 @@ KEPT_ROOM = 1.0      # units of height of a node that was kept
 OTHER_ROOM = 0.55    # of one that was pruned or is still waiting
 MAX_DRAWN = 400      # nodes; pruned ones beyond it are counted at the foot of their step
 MAX_UNITS = 18.0     # height of a column, as far as leaving out pruned nodes can limit it
-MAX_THUMBS = 160     # every candidate of a default search
 
 # The range of scores that colours span, per verifier, so that colours compare between runs; scores outside widen it.
 # A faithful image has a mean reward of 1 and a mismatched one of -1; the judge is a mean log-probability, 0 at best;
@@ -30,6 +29,8 @@ SPANS: Mapping[str, tuple[float, float]] = {
 PICTURES = {"t": "preview", "l": "look", "f": "final"}  # first part of a picture's address -> what it shows
 
 Row = dict[str, Any]
+BLANK: Row = {"parent": None, "x": 0, "y": None, "h": 0.0, "score": None, "state": "live", "rank": None, "of": None,
+              "image": None, "children": 0, "made": "step", "mark": None, "by": "verifier"}  # fmt: skip
 Place = tuple[int, bool, int, int]
 UNRANKED: Place = (1, False, 0, 0)
 
@@ -51,10 +52,16 @@ def rows(tree: Tree) -> dict[int, Row]:
 def _row(tree: Tree, node: Node, state: str, place: tuple[float, float] | None) -> Row:
     y, room = place or (None, 0.0)
     return {
-        "id": node.id, "parent": node.parent, "x": node.step, "y": y, "h": room, "score": node.score, "state": state,
-        "rank": node.rank, "of": node.of, "image": image_kind(tree, node), "children": len(tree.children(node.id)),
-        "made": node.made, "mark": node.mark, "by": node.by,
+        "id": node.id, "parent": node.parent, "x": node.step, "y": y, "h": room,
+        "score": _rounded(node.score), "state": state, "rank": node.rank, "of": node.of,
+        "image": image_kind(tree, node), "children": len(tree.children(node.id)), "made": node.made,
+        "mark": node.mark, "by": node.by,
     }  # fmt: skip
+
+
+def _rounded(score: float | None) -> float | None:
+    """As many digits as the page can show."""
+    return None if score is None else round(score, 4)
 
 
 def states(tree: Tree) -> dict[int, str]:
@@ -152,30 +159,18 @@ def _continued(tree: Tree, node: Node) -> Node:
     return last
 
 
-def thumbs(tree: Tree, drawn: Mapping[int, Row], path: Iterable[int]) -> list[int]:
-    """Ids of at most MAX_THUMBS nodes shown as pictures: best path, then newest survivors, then newest pruned."""
-    first = set(path)
-    shown = [row for row in drawn.values() if row["image"] and row["y"] is not None]
-
-    def order(row: Row) -> tuple[bool, bool, int, float]:
-        return row["id"] not in first, row["state"] == "pruned", -row["x"], row["y"]
-
-    return [row["id"] for row in sorted(shown, key=order)[:MAX_THUMBS]]
-
-
 def frame(tree: Tree, seq: int, before: Mapping[int, Row], after: Mapping[int, Row]) -> dict[str, Any]:
     """What the page needs to move from the tree before an event to the tree after it."""
-    path = best_path(tree)
     tally = [state for id, state in states(tree).items() if tree.nodes[id].parent is not None]
     return {
         "seq": seq,
-        "nodes": [row for id, row in after.items() if before.get(id) != row],
-        "path": path,
-        "thumbs": thumbs(tree, after, path),
+        "nodes": [_change(before.get(id, BLANK), row) for id, row in after.items() if before.get(id) != row],
+        "path": best_path(tree),
         "hidden": hidden(after),
         "units": units(after),
-        "seconds": tree.seconds,
+        "seconds": round(tree.seconds, 3),
         "gflop": tree.spent.flops / GIGA,
+        "nfe": tree.spent.nfe,
         "best": best(tree),
         "nodes_total": len(tree.nodes),
         "kept": sum(state in ("kept", "finished") for state in tally),
@@ -192,6 +187,11 @@ def asked(tree: Tree) -> dict[str, Any] | None:
     return question and {"seq": question.seq, "step": question.step, "label": tree.label(question.step),
                          "candidates": list(question.candidates), "keep": question.keep,
                          "last": question.step == tree.num_steps}  # fmt: skip
+
+
+def _change(before: Row, after: Row) -> Row:
+    """The id, and the fields that are not as they were before; of a new row those that are not as in `BLANK`."""
+    return {name: value for name, value in after.items() if name == "id" or before[name] != value}
 
 
 def units(drawn: Mapping[int, Row]) -> float:

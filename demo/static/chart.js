@@ -7,8 +7,8 @@ const LEAST = 0.1; // of the verifier's range
 const ROOM = 500; // px: in less the name of a lane does not fit below the axis
 
 function points(lane, cursor) {
-  const x = lane.curve.map(([gflop]) => gflop);
-  const y = lane.curve.map(([, score]) => score);
+  const x = lane.curve.map((point) => point.gflop);
+  const y = lane.curve.map((point) => point.score);
   if (x.length && cursor > x.at(-1)) {
     x.push(cursor);
     y.push(y.at(-1));
@@ -20,7 +20,7 @@ const named = (scores) => scores.map((score, i) => (i === scores.length - 1 ? sc
 
 // The higher of two lines is named above its end, the lower one below, so that names never cover each other.
 function side(comparison, lane) {
-  const last = (other) => (other.curve.length ? other.curve.at(-1)[1] : -Infinity);
+  const last = (other) => (other.curve.length ? other.curve.at(-1).score : -Infinity);
   const above = comparison.lanes.every((other) => other === lane || last(lane) >= last(other));
   return above ? "top right" : "bottom right";
 }

@@ -1,6 +1,7 @@
 // Frames of a run as the server makes them. One path serves a live run, a reload, a second tab and a recorded run:
 // ask for what is missing after the last known frame, over and over until the run is over.
 
+import { get } from "./api.js";
 import { strings } from "/page/strings.js";
 
 const PAUSE = 70; // ms between two questions: more frames a second would only be drawn over
@@ -9,9 +10,9 @@ const RETRY = 1500; // ms between tries while the server cannot be reached
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Feed {
-  // frames({run, since}) -> reply; since() -> frames known per lane; onReply(reply); onLost(sentence) while the server is away; onRefused(sentence).
-  constructor({ frames, since, onReply, onLost, onRefused }) {
-    Object.assign(this, { frames, since, onReply, onLost, onRefused, ticket: 0 });
+  // since() -> frames known per lane; onReply(reply); onLost(sentence) while the server is away; onRefused(sentence).
+  constructor({ since, onReply, onLost, onRefused }) {
+    Object.assign(this, { since, onReply, onLost, onRefused, ticket: 0 });
   }
 
   stop() {
@@ -34,11 +35,11 @@ export class Feed {
   // A reply; null if the server is away, undefined if it refuses.
   async ask(run, ticket) {
     try {
-      const reply = await this.frames({ run, since: this.since() });
-      if (!reply.error || ticket !== this.ticket) return reply;
-      return void this.onRefused(reply.error);
-    } catch {
-      if (ticket === this.ticket) this.onLost(strings.stage.lost);
+      return await get("/data/frames", { run, since: this.since() });
+    } catch (error) {
+      if (ticket !== this.ticket) return null;
+      if (error.status >= 400 && error.status < 500) return void this.onRefused(error.message);
+      this.onLost(strings.stage.lost);
       return null;
     }
   }

@@ -1,7 +1,8 @@
 // The inspector: everything that is known of the selected node.
 
+import { get } from "./api.js";
 import { el, number, setText } from "./dom.js";
-import { describe } from "./tree.js";
+import { describe } from "./tree_keys.js";
 import { strings } from "/page/strings.js";
 
 const LONG = 14; // pictures of a path: of more the pictures are smaller
@@ -68,12 +69,10 @@ export function mountInspector(stage) {
     const row = shown.rows.get(id);
     if (row) stage.emit("say", describe(row, shown.head));
     try {
-      const facts = await stage.server.inspect({ run: shown.run, node: id });
-      if (stage.selected !== id || stage.lane !== lane) return;
-      if (facts.error) inspector.fail(facts.error);
-      else inspector.show(facts, open);
-    } catch {
-      if (stage.selected === id && stage.lane === lane) inspector.fail(strings.api.unreachable);
+      const facts = await get("/data/inspect", { run: shown.run, node: id });
+      if (stage.selected === id && stage.lane === lane) inspector.show(facts, open);
+    } catch (error) {
+      if (stage.selected === id && stage.lane === lane) inspector.fail(error.message);
     }
   });
 }

@@ -2,7 +2,7 @@
 // is a module of its own that is mounted once and listens.
 //
 // Events: "run" another run is attached · "frame" what is shown changed · "select" (node id or null, lane, open)
-// · "live" (bool) the run began or ended · "recorded" a recorded run may be replayed · "warn" (sentence or null)
+// · "view" (changed names) how it is shown changed · "live" (bool) the run began or ended · "recorded" a recorded run may be replayed · "warn" (sentence or null)
 // · "say" (sentence for people who listen) · "drawable" the drawing library is there.
 
 import { mountChart } from "./chart.js";
@@ -15,18 +15,19 @@ import { loadPlotly } from "./plotly.js";
 import { buildSlots } from "./slots.js";
 import { mountStatus } from "./status.js";
 import { Comparison } from "./store.js";
+import { mountToolbar } from "./toolbar.js";
 import { mountTrees } from "./trees.js";
 import { strings } from "/page/strings.js";
 
-const PARTS = [mountStatus, mountTrees, mountPlayer, mountInspector, mountCompare, mountChart, mountKeys];
+const PARTS = [mountStatus, mountTrees, mountToolbar, mountPlayer, mountInspector, mountCompare, mountChart, mountKeys];
+const VIEW = { lanes: "both", thumbnails: true, pruned: true, labels: false, tidy: false, table: false };
 const SIDE_BY_SIDE = 1200; // px of width, as in page.css
 
 export class Stage {
-  constructor(root, { trigger, server }) {
-    Object.assign(this, { trigger, server, comparison: null, following: true, playing: false, recorded: false });
-    Object.assign(this, { selected: null, lane: 0, listeners: new Map(), slots: buildSlots(root) });
+  constructor(root, { trigger }) {
+    Object.assign(this, { trigger, comparison: null, following: true, playing: false, recorded: false });
+    Object.assign(this, { selected: null, lane: 0, listeners: new Map(), view: { ...VIEW }, slots: buildSlots(root) });
     this.feed = new Feed({
-      frames: server.frames,
       since: () => (this.comparison ? this.comparison.since() : []),
       onReply: (reply) => this.receive(reply),
       onLost: (sentence) => this.emit("warn", sentence),
@@ -42,6 +43,13 @@ export class Stage {
 
   emit(name, ...values) {
     for (const listener of this.listeners.get(name) || []) listener(...values);
+  }
+
+  // How things are shown, by a person's choice: toggles, modes, which lanes. Parts keep their choices here, so that a
+  // link can carry them.
+  setView(changes) {
+    Object.assign(this.view, changes);
+    this.emit("view", Object.keys(changes));
   }
 
   get position() {

@@ -12,12 +12,16 @@ class StatusLine {
     this.bar = el("span", { class: "bs-bar", "aria-hidden": "true" }, this.fill);
     const names = ["compute", "seconds", "nodes", "best", "queue", "origin"];
     this.parts = Object.fromEntries(names.map((name) => [name, el("span", { class: `bs-fact bs-${name}` })]));
-    this.element = el("div", { class: "bs-status" }, [this.state, this.bar, ...Object.values(this.parts)]);
+    this.title = el("p", { class: "bs-title", text: strings.stage.idle });
+    this.element = el("div", { class: "bs-status" }, [this.state, this.bar, ...Object.values(this.parts), this.title]);
     this.announcer = el("div", { class: "bs-hidden", role: "status", "aria-live": "polite" });
     this.lastSaid = 0;
   }
 
-  show(comparison, note) {
+  show(comparison, note, recorded) {
+    const { head } = comparison;
+    setText(this.title, `${recorded ? strings.stage.recorded : strings.stage.run}: “${head.prompt}” · ${head.method} · seed ${head.seed}`);
+    this.title.title = this.title.textContent;
     const [lane] = comparison.lanes;
     const facts = lane.facts;
     const state = note || this.stateOf(comparison, lane);
@@ -72,7 +76,7 @@ export function mountStatus(stage) {
   const notice = el("p", { class: "bs-notice", role: "alert", hidden: true });
   const spoken = el("div", { class: "bs-hidden", role: "status", "aria-live": "polite" });
   stage.slots.status.replaceChildren(line.element, line.announcer, spoken, notice);
-  stage.on("frame", () => line.show(stage.comparison, stage.playing ? strings.states.replaying : null));
+  stage.on("frame", () => line.show(stage.comparison, stage.playing ? strings.states.replaying : null, stage.recorded));
   stage.on("warn", (message) => {
     notice.hidden = !message;
     setText(notice, message || "");

@@ -1,11 +1,12 @@
 // A comparison as the browser holds it: per lane an append-only list of frames made by the server, and the picture
-// that the first `shown` of them add up to. A frame carries the rows that changed and the facts after one event, so
+// that the first `shown` of them add up to. A frame carries what changed of the rows and the facts after one event, so
 // going forward is assignment and going back is starting over. No layout, rank or score is computed here.
+
+const BLANK = { parent: null, x: 0, y: null, h: 0, score: null, state: "live", rank: null, of: null, image: null, children: 0, made: "step", mark: null, by: "verifier" };
 
 class Lane {
   constructor(run) {
-    this.run = run;
-    this.label = "";
+    Object.assign(this, { run, label: "", head: null });
     this.frames = [];
     this.rewind();
   }
@@ -27,10 +28,12 @@ class Lane {
   }
 
   apply(frame) {
-    for (const row of frame.nodes) this.rows.set(row.id, row);
+    for (const row of frame.nodes) this.rows.set(row.id, { ...(this.rows.get(row.id) || BLANK), ...row });
     const before = this.facts && this.facts.best;
     this.facts = frame;
-    if (frame.best && (!before || before.peak !== frame.best.peak)) this.curve.push([frame.gflop, frame.best.peak]);
+    if (!frame.best || (before && before.peak === frame.best.peak)) return;
+    const { gflop, nfe, seconds, best } = frame;
+    this.curve.push({ gflop, nfe, seconds, score: best.peak, node: best.node, image: best.image });
   }
 }
 
@@ -46,7 +49,7 @@ export class Comparison {
     Object.assign(this, { head, live, queue });
     this.lanes.forEach((lane, index) => {
       if (!lanes[index]) return;
-      Object.assign(lane, { label: lanes[index].label, head: lanes[index].head || head });
+      Object.assign(lane, { label: lanes[index].label, head: { ...head, steps: lanes[index].steps } });
       lane.add(lanes[index].frames);
     });
   }

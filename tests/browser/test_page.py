@@ -60,9 +60,9 @@ VISIBLE = """() => { const host = document.querySelector(".bs-plot"), trace = ho
 
 def drag_box(page):
     box = page.locator(".bs-plot").bounding_box()
-    page.mouse.move(box["x"] + 100, box["y"] + 30)
+    page.mouse.move(box["x"] + 60, box["y"] + 30)
     page.mouse.down()
-    page.mouse.move(box["x"] + 420, box["y"] + 260, steps=5)
+    page.mouse.move(box["x"] + 300, box["y"] + 260, steps=5)
     page.mouse.up()
     page.wait_for_timeout(400)  # a click right after would count as the second of a double click
 

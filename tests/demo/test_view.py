@@ -38,14 +38,16 @@ def test_frames_add_up_to_the_tree(strategy, params):
     held = {}
     for frame, tree, after in frames_of(run_of(strategy, **params)):
         assert json.loads(json.dumps(frame)) == frame, "the page gets what was made: plain lists and string keys"
-        held |= {row["id"]: row for row in frame["nodes"]}
+        held |= {row["id"]: held.get(row["id"], view.BLANK) | row for row in frame["nodes"]}
         assert held == after
         assert frame["nodes_total"] == len(tree.nodes)
 
 
 def test_frames_carry_only_what_changed(events):
-    sent = sum(len(frame["nodes"]) for frame, _, _ in frames_of(events))
-    assert sent < 6 * len(Tree.of(events).nodes)
+    """And of that only the fields that did: 200 nodes take less than 60 kB."""
+    frames = [frame for frame, _, _ in frames_of(events)]
+    assert sum(len(frame["nodes"]) for frame in frames) < 6 * len(Tree.of(events).nodes)
+    assert len(json.dumps(frames)) < 300 * len(Tree.of(events).nodes)
 
 
 def test_ranked_nodes_never_move_again(events):
@@ -89,17 +91,6 @@ def test_the_best_path_of_a_rollout_search_reaches_the_last_scale():
     tree = Tree.of(run_of("greedy_tokens", branch=3, look="rollout"))
     last = tree.nodes[view.best_path(tree)[-1]]
     assert last.score == tree.improvements[-1][2] and last.step == tree.num_steps
-
-
-def test_thumbnails_are_few_and_the_best_path_comes_first():
-    tree = Tree.of(run_of("beam_search", width=4, branch=8, look="preview"))
-    rows = view.rows(tree)
-    path = view.best_path(tree)
-    shown = view.thumbs(tree, rows, path)
-    assert len(shown) == view.MAX_THUMBS < len(rows)
-    assert set(shown[: len(path) - 1]) == set(path) - {0}
-    states = [rows[id]["state"] for id in shown[len(path) - 1 :]]
-    assert states == sorted(states, key=lambda state: state == "pruned")
 
 
 def test_unranked_nodes_on_the_way_fare_as_their_best_child(tree):
