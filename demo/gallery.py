@@ -10,6 +10,7 @@ from core.search.errors import BadRequest, BeamscopeError
 from core.search.events import Improved, RunSpec
 from core.search.tree import Tree
 from demo import strings, view
+from demo.inspect import image_url
 from demo.links import query_of
 from demo.models import Models
 from demo.settings import GIGA, method
@@ -134,7 +135,7 @@ def _written(value: Any) -> str:
 
 def _best(tree: Tree, run: str) -> Card | None:
     node = tree.best()
-    return node and {"node": node.id, "score": tree.best_score(), "image": view.image_url(run, node.id, "f")}
+    return node and {"node": node.id, "score": tree.best_score(), "image": image_url(run, node.id, "f")}
 
 
 def _beside(store: RunStore, run: str | None) -> Card | None:
