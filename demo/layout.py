@@ -334,7 +334,7 @@ def _restored(models: Models, query: dict[str, str]) -> list[Any]:
         spec = links.spec_of(models, query)
     except Exception as error:
         return [{}, "", complaint(error), *[gr.skip()] * (len(settings.FIXED) + len(settings.parameter_names()))]
-    return [{}, "", lines(line("info", ("plain", strings.FROM_LINK))), *_shown_values(models, spec)]
+    return [{}, "", gr.skip(), *_shown_values(models, spec)]
 
 
 def _shown_values(models: Models, spec: RunSpec) -> list[Any]:

@@ -107,7 +107,6 @@ BAD_REQUEST = "The page sent something this server does not understand. Reload t
 UNEXPECTED = "Something went wrong at the server. The run and its steps so far are kept."
 ALONE = "Nothing runs beside it: not one diffusion image is as cheap, or the model is of another world."
 BELOW = "No choice was made here. What became of it, node {node}: {sentence}"
-FROM_LINK = "The link brought these settings. Press Search to run them; the same settings and seed give the same run."
 NOTHING_TO_SHARE = "Nothing of this run is there yet. Share it once its tree begins to grow."
 UPLOAD_TOO_LARGE = "This file is too large: a run.zip has at most {limit} MB."
 EMPTY_UPLOAD = "This file is empty. Drop a run.zip or a result picture that was saved from here."
@@ -166,6 +165,42 @@ JS: dict[str, dict[str, str]] = {
         "first": "search", "second": "beside it",
     },
     "compare": {"both": "Best image of each", "one": "Best image"},
+    "share": {
+        "open": "Share",
+        "title": "Share this run",
+        "close": "Close",
+        "copy": "Copy",
+        "copied": "Copied",
+        "view": "Link to what you see",
+        "view_note": "Whoever has it sees this run at this step. A run that nobody opens makes room for new ones one "
+                     "day, unless it is pinned; the file run.zip stays.",
+        "settings": "Link to the settings",
+        "settings_note": "Opens the page with this prompt and these settings, ready to run. The prompt is part of it.",
+        "files": "Save",
+        "making": "Making it …",
+        "result": "Result",
+        "result_note": "PNG, its settings inside",
+        "zip": "Whole run",
+        "zip_note": "run.zip: drop it on any Beamscope page",
+        "page": "Replay page",
+        "page_note": "one HTML file, works offline",
+        "film": "Film",
+        "film_note": "MP4 of the search",
+        "webp": "Moving picture",
+        "webp_note": "animated WebP",
+        "tree_svg": "Tree, SVG",
+        "tree_svg_note": "sharp at any size",
+        "tree_png": "Tree, PNG",
+        "tree_png_note": "as it is on screen",
+        "program": "Repeat it from Python",
+        "pick": "Open a file",
+        "pick_note": "A run.zip, or a result picture for its settings. Or drop it anywhere on the page.",
+    },
+    "drop": {
+        "hint": "Drop a run.zip to open it, or a result picture for its settings",
+        "opening": "Opening the file …",
+    },
+    "title": {"name": TITLE, "waiting": "waiting"},
     "inspector": {
         "title": "Node inspector",
         "close": "Close the inspector",

@@ -26,9 +26,10 @@ def add_exports(app: FastAPI, context: Context) -> None:
 
     @app.get("/data/share")
     def share(request: Request, run: str = "") -> dict[str, Any]:
-        """The address of a run's settings, and whether there is a result to hand out."""
+        """The address of a run's settings, and the files of it that can be had now."""
         tree = _tree(context.library.find(run, context.visitors.of(request)), run)
-        return {"settings": f"/?{links.query_of(context.models, tree.spec)}", "result": tree.best() is not None}
+        files = ["run.zip"] if tree.best() is None else ["result.png", "run.zip"]
+        return {"settings": f"/?{links.query_of(context.models, tree.spec)}", "files": files}
 
     @app.get("/data/export/run.zip")
     def whole_run(request: Request, run: str = "") -> Response:

@@ -25,6 +25,7 @@ export function buildSlots(root) {
     slots.status,
     el("div", { class: "bs-main" }, [pane, slots.inspector]),
     el("div", { class: "bs-results" }, [slots.chart, slots.compare]),
-    slots.share, slots.dialogs);
+    slots.dialogs);
+  slots.toolbar.append(slots.share);
   return slots;
 }

@@ -12,6 +12,7 @@ import { mountInspector } from "./inspector.js";
 import { mountKeys } from "./keys.js";
 import { mountPlayer } from "./player.js";
 import { loadPlotly } from "./plotly.js";
+import { mountSharing } from "./sharing.js";
 import { buildSlots } from "./slots.js";
 import { mountStatus } from "./status.js";
 import { Comparison } from "./store.js";
@@ -19,7 +20,8 @@ import { mountToolbar } from "./toolbar.js";
 import { mountTrees } from "./trees.js";
 import { strings } from "/page/strings.js";
 
-const PARTS = [mountStatus, mountTrees, mountToolbar, mountPlayer, mountInspector, mountCompare, mountChart, mountKeys];
+const PARTS = [mountStatus, mountTrees, mountToolbar, mountPlayer, mountInspector, mountCompare, mountChart, mountKeys,
+  mountSharing];
 const VIEW = { lanes: "both", thumbnails: true, pruned: true, labels: false, tidy: false, table: false };
 const SIDE_BY_SIDE = 1200; // px of width, as in page.css
 
