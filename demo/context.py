@@ -6,7 +6,8 @@ from pathlib import Path
 
 from core.runs import RunStore
 from demo.models import Models
-from demo.streaming import Library, Runner
+from demo.runner import Runner
+from demo.streaming import Library
 from demo.visitors import Visitors
 
 

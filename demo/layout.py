@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from core.registry import pick
-from core.search.errors import BadRequest, BeamscopeError, UnsupportedStrategy, WeightsMissing
+from core.search.errors import BadRequest, BeamscopeError, UnsupportedStrategy
 from core.search.events import RunSpec
 from core.search.schema import Param
 from core.search.search import MAX_FINALISTS
@@ -21,6 +21,7 @@ from core.search.strategies.registry import STRATEGIES, get_strategy, unsupporte
 from demo import links, settings, strings
 from demo.component import Amount, Choice, Dial, Notice, Stage, line, lines
 from demo.context import Context
+from demo.launch import launch, require_models
 from demo.models import Models
 from demo.pages import top_bar
 from demo.remote import make_remote
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 INSTANT = {**QUIET, "queue": False, "trigger_mode": "always_last"}
 FINEST = 1e-4  # step of a slider
-LOAD_PATIENCE = 120  # seconds that the first estimate waits for the models
 DEFAULT_STRATEGY = "beam_search"
 # Ends of sliders where the schema allows more: beyond them a tree is too large to be looked at, or nothing changes.
 SLIDER_END = {
@@ -256,10 +256,11 @@ def _wire_runs(context: Context, controls: tuple, shown: tuple, buttons: tuple[g
     prompt = controls[0]
 
     def begin(request: gr.Request, *values: Any) -> tuple[Any, ...]:
-        return _begin(context, values, context.visitors.of(request))
+        return _begin(context, values, request)
 
-    def end(current: str) -> None:
-        context.runner.stop(current)
+    def end(current: str, request: gr.Request) -> None:
+        if current and context.library.owns(current, context.visitors.of(request)):
+            context.runner.stop(current)
 
     def arrive(request: gr.Request) -> list[Any]:
         query = dict(request.query_params)
@@ -267,26 +268,27 @@ def _wire_runs(context: Context, controls: tuple, shown: tuple, buttons: tuple[g
             return _restored(context.models, query)
         return _arrive(context, query.get("run"), context.visitors.of(request))
 
-    def lively(event: gr.EventData) -> Any:
-        return gr.update(interactive=bool(getattr(event, "live", False)))
+    def lively(current: str, request: gr.Request, event: gr.EventData) -> Any:
+        own = bool(current) and context.library.owns(current, context.visitors.of(request))
+        return gr.update(interactive=own and bool(getattr(event, "live", False)))
 
     asked = [search.click, prompt.submit]
     gr.on(asked, begin, list(controls), [stage, run, hint, stop], concurrency_limit=None, **QUIET)
     stop.click(end, run, None, **INSTANT)
-    stage.live(lively, None, stop, **INSTANT)
+    stage.live(lively, run, stop, **INSTANT)
     gr.context.Context.root_block.load(arrive, None, [stage, run, hint, *controls], **QUIET)
 
 
 _tickets = count(1)
 
 
-def _begin(context: Context, values: tuple, visitor: str = "") -> tuple[Any, ...]:
+def _begin(context: Context, values: tuple, request: Any = None) -> tuple[Any, ...]:
     """Start a comparison: stage, run, hint, stop button. What is wrong with a request is said where the hint stands."""
     try:
-        _require_models(context.models)
+        require_models(context.models)
         spec = settings.read(context.models, values)
         settings.require_words(context.models, spec)
-        run = context.runner.start(settings.plan(context.models, spec).specs, visitor)
+        run = launch(context, settings.plan(context.models, spec), request)
     except Exception as error:
         return gr.skip(), gr.skip(), complaint(error), gr.skip()
     return attach(run), run, known_words(context.models, spec.generator, spec.prompt), gr.update(interactive=True)
@@ -347,13 +349,6 @@ def _shown_values(models: Models, spec: RunSpec) -> list[Any]:
     return values
 
 
-def _require_models(models: Models) -> None:
-    if not models.ready.wait(LOAD_PATIENCE):
-        raise BadRequest(strings.LOADING)
-    if models.problem:
-        raise WeightsMissing(models.problem)
-
-
 def known_words(models: Models, generator: Any, text: Any) -> dict[str, Any]:
     """Which words of a prompt a model knows, and the nearest ones to those it does not."""
     if not isinstance(text, str) or not text.strip():
@@ -372,7 +367,7 @@ def known_words(models: Models, generator: Any, text: Any) -> dict[str, Any]:
 def predicted(models: Models, values: tuple) -> dict[str, Any]:
     """What a search with these settings would cost, or why it cannot run."""
     try:
-        _require_models(models)
+        require_models(models)
         plan = settings.plan(models, settings.read(models, (PROBE, *values)))
     except Exception as error:
         return complaint(error)

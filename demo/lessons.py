@@ -20,8 +20,9 @@ from core.search.errors import BadRequest
 from core.search.events import Pruned, RunSpec
 from core.search.tree import Node, Tree
 from demo import settings, strings
+from demo.jobs import compute, create
 from demo.models import Models
-from demo.streaming import Library, compute, create
+from demo.streaming import Library
 
 LESSONS = Path(__file__).parents[1] / "assets" / "learn"
 MANIFEST = "lessons.json"

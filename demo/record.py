@@ -19,10 +19,10 @@ from core.search.schema import parse_value
 from core.search.strategies.registry import STRATEGIES, checked_params
 from demo import settings
 from demo.embedded import embedded_models
+from demo.jobs import compute, create
 from demo.lessons import record_lessons
 from demo.models import Models
 from demo.server import RECORDED
-from demo.streaming import compute, create
 
 
 def record(models: Models, store: RunStore, spec: RunSpec) -> list[str]:

@@ -25,7 +25,8 @@ from demo.streaming import Reader
 
 PATIENCE = 8.0  # seconds a question for frames waits for the next one
 IN_LINE = 1.0   # the same while the run waits for others: the place in line changes
-POLL = 0.04     # seconds between looks at the log
+POLL = 0.04     # seconds between looks at what the runner has done
+LOOK = 0.5      # seconds after which the log is looked at in any case: another process may be writing it
 
 log = logging.getLogger(__name__)
 Reply = dict[str, Any]
@@ -62,12 +63,27 @@ async def follow(context: Context, request: Any, visitor: str = "") -> Reply:
 
     Raises BadRequest where there is no such run for this visitor.
     """
-    began = monotonic()
+    began, state = monotonic(), None
     while True:
+        mark = _mark(context, request)
         reply = await asyncio.to_thread(_frames, context, request, visitor)
-        if _is_news(request, reply) or monotonic() - began > (IN_LINE if reply["queue"] else PATIENCE):
+        state = state or reply["state"]
+        late = monotonic() - began > (IN_LINE if reply["queue"] else PATIENCE)
+        if late or _is_news(request, reply) or reply["state"] != state:
             return reply
+        await _happening(context, request, mark)
+
+
+async def _happening(context: Context, request: Any, mark: Any) -> None:
+    """Wait until something has happened to the run, or a moment where that cannot be told."""
+    began = monotonic()
+    while monotonic() - began < LOOK and _mark(context, request) == mark:
         await asyncio.sleep(POLL)
+
+
+def _mark(context: Context, request: Any) -> Any:
+    run = request.get("run") if isinstance(request, dict) else None
+    return context.runner.mark(run) if isinstance(run, str) else None
 
 
 def _is_news(request: Any, reply: Reply) -> bool:
@@ -85,9 +101,19 @@ def _frames(context: Context, request: Any, visitor: str) -> Reply:
         "head": _head(lanes),
         "lanes": [_lane(lane, new) for lane, new in zip(lanes, news, strict=True)],
         "live": "running" in states,
-        "queue": context.runner.ahead(run),
-        "notice": strings.INTERRUPTED if "interrupted" in states else None,
+        "state": context.runner.state(run),
+        "own": context.library.owns(run, visitor),
+        "queue": context.runner.queue(run),
+        "notice": _notice(context, run, states),
     }
+
+
+def _notice(context: Context, run: str, states: set[str]) -> str | None:
+    """Why a run ended before it was over, if it did."""
+    if "interrupted" not in states:
+        return None
+    reason = context.runner.problems.get(run)
+    return strings.INTERRUPTED if reason is None else strings.sentence(reason or strings.UNEXPECTED)
 
 
 def _lane(reader: Reader, news: list[Reply]) -> Reply:

@@ -14,6 +14,7 @@ from demo.layout import build_page
 from demo.lessons import LESSONS
 from demo.models import Models
 from demo.routes.assets import add_assets
+from demo.routes.control import add_control
 from demo.routes.exports import add_exports
 from demo.routes.frames import add_frames
 from demo.routes.health import add_health
@@ -37,6 +38,7 @@ ROUTES = (
     add_gallery,
     add_lessons,
     add_about,
+    add_control,
 )
 
 

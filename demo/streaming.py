@@ -1,115 +1,25 @@
-"""Runs in threads of the server, and readers that turn their logs into frames.
+"""Readers that turn the logs of runs into frames, and the library of all runs that a visitor may be shown.
 
-A run belongs to the store, not to the page that asked for it: it goes on when the tab closes, and every page, the one
-that started it too, follows the log on disk. Searches run one at a time, in the order in which they were asked for.
+A run belongs to the store, not to the page that asked for it: every page, the one that started it too, follows the log
+on disk.
 """
 
-import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from queue import SimpleQueue
+from collections.abc import Sequence
 from typing import Any
 
-from core.compare import race
-from core.runs import RunStore, RunWriter
+from core.runs import RunStore
 from core.search.errors import BadRequest
-from core.search.events import RunSpec, Scored
-from core.search.search import Search
+from core.search.events import Scored
 from core.search.tree import Tree
 from demo import view
-from demo.models import Models
 from demo.refusals import NoSuchRun, NotYours
-from demo.strings import BUSY, NOT_YOURS, UNKNOWN_RUN
+from demo.strings import NOT_YOURS, UNKNOWN_RUN
 from demo.visitors import hashed
 
-MAX_WAITING = 8
 MAX_READERS = 96
 MAX_OWNERS = 20_000  # runs whose owners are remembered
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One comparison to compute: specs and ids of its lanes, the searcher's first."""
-
-    specs: tuple[RunSpec, ...]
-    runs: tuple[str, ...]
-    stop: threading.Event = field(default_factory=threading.Event)
-
-
-class Runner:
-    """Computes comparisons, one after the other, in a thread of its own."""
-
-    def __init__(self, store: RunStore, models: Models):
-        self.store, self.models = store, models
-        self._jobs: OrderedDict[str, Job] = OrderedDict()  # waiting and running, in order, by first run id
-        self._lock = threading.Lock()
-        self._queue: SimpleQueue[tuple[Job, list[RunWriter]] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="searches", daemon=True)
-        self._thread.start()
-
-    def start(self, specs: Sequence[RunSpec], visitor: str = "", private: bool = False) -> str:
-        """Put a visitor's comparison in line; the id of its first run. Raises BadRequest when the line is full."""
-        with self._lock:
-            if len(self._jobs) > MAX_WAITING:
-                raise BadRequest(BUSY.format(count=len(self._jobs) - 1))
-            writers = create(self.store, specs, {"owner": hashed(visitor), "private": private})
-            job = Job(tuple(specs), tuple(writer.run for writer in writers))
-            self._jobs[job.runs[0]] = job
-        self._queue.put((job, writers))
-        return job.runs[0]
-
-    def stop(self, run: str) -> bool:
-        """Ask a run to end before its next model call; whether there was one to stop."""
-        job = self._jobs.get(run)
-        if job:
-            job.stop.set()
-        return job is not None
-
-    def ahead(self, run: str) -> int:
-        """How many searches of this server come before this one."""
-        with self._lock:
-            return list(self._jobs).index(run) if run in self._jobs else 0
-
-    def close(self) -> None:
-        """Stop everything and wait a moment for the logs to be complete."""
-        for job in list(self._jobs.values()):
-            job.stop.set()
-        self._queue.put(None)
-        self._thread.join(timeout=3)
-
-    def _work(self) -> None:
-        while (item := self._queue.get()) is not None:
-            job, writers = item
-            try:
-                compute(self.models, job.specs, writers, job.stop.is_set)
-            except Exception:
-                log.exception("comparison %s could not be computed", job.runs[0])
-            finally:
-                for writer in writers:
-                    writer.close()
-                with self._lock:
-                    del self._jobs[job.runs[0]]
-
-
-def compute(
-    models: Models, specs: Sequence[RunSpec], writers: Sequence[RunWriter], cancelled: Callable[[], bool] = bool
-) -> None:
-    """Run the lanes side by side into their logs. All decode what is there to be looked at."""
-    lanes = [
-        Search(models.generator(spec.generator), models.verifiers_of(spec), spec, cancelled).run() for spec in specs
-    ]
-    for lane, event in race(*lanes) if len(lanes) == 2 else ((0, event) for event in lanes[0]):
-        writers[lane].append(event)
-
-
-def create(store: RunStore, specs: Sequence[RunSpec], marks: Mapping[str, Any] | None = None) -> list[RunWriter]:
-    """Writers in the order of the specs; the first run's meta names the second. `marks`: more that the metas say."""
-    others = [store.create(spec, marks=marks) for spec in specs[1:]]
-    return [store.create(specs[0], beside=others[0].run if others else None, marks=marks), *others]
 
 
 class Reader:

@@ -101,6 +101,10 @@ SEED = "Seed: repeats a run"
 BUSY = "The server has {count} searches waiting, which is its limit. Try again in a minute."
 LOADING = "Loading the models; the first search starts when they are ready."
 UNKNOWN_RUN = "There is no run with this id here. It may have been removed, or the link is incomplete."
+TOO_MANY = "You have {count} searches going on or waiting here, which is the limit. Stop one, or wait for one to end."
+TOO_SOON = "You start searches faster than this server can share its models. The next one can begin in {seconds} s."
+NOT_RUNNING = "This run is over or is not computed here: there is nothing to pause, step, stop or choose."
+BAD_ACTION = "{action} is not possible: a run can be told to {allowed}."
 NOT_YOURS = "Only the visitor who started this run can change it. Start one of your own with the same settings."
 BAD_NODE = "This run has no such node."
 BAD_REQUEST = "The page sent something this server does not understand. Reload the page."
@@ -142,6 +146,7 @@ JS: dict[str, dict[str, str]] = {
         "beside": "done, diffusion goes on", "budget": "done, budget used", "cancelled": "stopped",
         "failed": "failed", "interrupted": "interrupted", "replaying": "replaying",
     },
+    "queue": {"next": "next in line", "place": "place {place} in line", "wait": "{place}, about {seconds} s"},
     "player": {"play": "Replay", "pause": "Pause", "slider": "Step of the run"},
     "tree": {
         "help": "Search tree. Arrow keys move from node to node, Enter opens the inspector.",

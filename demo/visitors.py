@@ -4,17 +4,25 @@ The id is a secret of the visitor's browser; runs keep only its hash. Nobody has
 """
 
 import hashlib
+import math
 import re
 import secrets
+import threading
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from demo.limits import Buckets, Rate
+from demo.refusals import TooSoon
+from demo.strings import TOO_SOON
+
 COOKIE = "beamscope"
 VISITOR = re.compile(r"[0-9a-f]{32}")
 YEAR = 365 * 24 * 3600   # seconds
+PER_VISITOR = Rate(burst=10, seconds=6)
+PER_ADDRESS = Rate(burst=60, seconds=1)
 
 
 def hashed(visitor: str) -> str:
@@ -23,12 +31,37 @@ def hashed(visitor: str) -> str:
 
 
 class Visitors:
-    """Knows the visitor behind a request."""
+    """Knows the visitor behind a request, and how fast each starts searches.
+
+    A cookie can be thrown away, so all visitors of one address share a larger bucket.
+    """
+
+    def __init__(self, visitor: Rate = PER_VISITOR, address: Rate = PER_ADDRESS):
+        self._visitors, self._addresses = Buckets(visitor), Buckets(address)
+        self._lock = threading.Lock()
 
     def of(self, request: Any) -> str:
         """The id behind a request of a route or of Gradio; "" where the middleware did not see it."""
         inner = getattr(request, "request", None) or request
         return getattr(inner, "scope", {}).get("visitor", "")
+
+    def admit(self, request: Any, cost: int = 1) -> str:
+        """The visitor behind a request to start a search, if they may now. Raises TooSoon, which says when."""
+        visitor, address = self.of(request), _address(request)
+        with self._lock:
+            seconds = max(self._visitors.wait(visitor, cost), self._addresses.wait(address, cost))
+            if seconds > 0:
+                raise TooSoon(TOO_SOON.format(seconds=math.ceil(seconds)))
+            self._visitors.take(visitor, cost)
+            self._addresses.take(address, cost)
+        return visitor
+
+
+def _address(request: Any) -> str:
+    """Where a request comes from. A proxy in front has to be trusted with uvicorn's FORWARDED_ALLOW_IPS."""
+    inner = getattr(request, "request", None) or request
+    client = getattr(inner, "scope", {}).get("client")
+    return str(client[0]) if client else ""
 
 
 class VisitorMiddleware:

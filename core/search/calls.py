@@ -27,11 +27,11 @@ class Calls:
 
     @property
     def seconds(self) -> float:
-        """Since the run began, without the time that a person took to choose."""
+        """Since the run began, without the time between two events."""
         return perf_counter() - self._began
 
     def excuse(self, seconds: float) -> None:
-        """Time that is not the run's: a person was thinking."""
+        """Time that is not the run's: a person was thinking, or others had the models."""
         self._began += seconds
 
     def require_wanted(self) -> None:

@@ -76,7 +76,16 @@ class Search:
     # The run
 
     def run(self) -> Iterator[ev.Event]:
-        """All events, from Started to one of Finished, Cancelled, Failed, whatever happens in between."""
+        """All events, from Started to one of Finished, Cancelled, Failed, whatever happens in between.
+
+        What the caller does between two of them takes no time of the run: other searches may have the models.
+        """
+        for event in self._events():
+            left = perf_counter()
+            yield event
+            self._calls.excuse(perf_counter() - left)
+
+    def _events(self) -> Iterator[ev.Event]:
         try:
             yield self._event(
                 ev.Started, spec=self.spec, num_steps=self.generator.num_steps,
@@ -353,13 +362,8 @@ class Search:
             ev.Asked, step=ranked[0].step, candidates=tuple(node.id for node in ranked), keep=width
         )
         self.hands.ask(question)
-        began = perf_counter()
         yield question
-        while order := self.hands.take_order():
-            self._calls.excuse(perf_counter() - began)
-            began = perf_counter()
-            yield self._event(ev.Steered, node=order[0], action=order[1])
-        self._calls.excuse(perf_counter() - began)
+        yield from self._obey()
         self._calls.require_wanted()
         return self.hands.take_answer() or ()
 

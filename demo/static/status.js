@@ -5,6 +5,12 @@ import { strings } from "/page/strings.js";
 
 const QUIET = 5000; // ms between two progress sentences for people who listen
 
+function inLine(queue) {
+  if (!queue) return "";
+  const place = queue.place === 1 ? strings.queue.next : strings.queue.place.replace("{place}", queue.place);
+  return strings.queue.wait.replace("{place}", place).replace("{seconds}", Math.max(1, Math.round(queue.seconds)));
+}
+
 class StatusLine {
   constructor() {
     this.state = el("strong", { class: "bs-state", text: strings.states.idle });
@@ -34,7 +40,7 @@ class StatusLine {
     setText(this.parts.seconds, `${number(facts ? facts.seconds : 0, 1)} s`);
     setText(this.parts.nodes, facts ? `${plural(facts.nodes_total, "node")}: ${facts.kept} kept, ${facts.pruned} pruned` : "0 nodes");
     setText(this.parts.best, facts && facts.best ? `best ${number(facts.best.score)}` : strings.stage.unfinished);
-    setText(this.parts.queue, comparison.queue ? `${plural(comparison.queue, "search").replace("searchs", "searches")} ahead` : "");
+    setText(this.parts.queue, inLine(comparison.queue));
     this.tellOrigin(comparison.head.origin);
     this.say(facts, state);
   }

@@ -45,8 +45,9 @@ export class Comparison {
     this.merge(reply);
   }
 
-  merge({ head, live, queue, lanes }) {
-    Object.assign(this, { head, live, queue });
+  // state: what the server is doing with the run, null if nothing; own: whether this visitor started it.
+  merge({ head, live, queue, state, own, lanes }) {
+    Object.assign(this, { head, live, queue, state, own });
     this.lanes.forEach((lane, index) => {
       if (!lanes[index]) return;
       Object.assign(lane, { label: lanes[index].label, head: { ...head, steps: lanes[index].steps } });

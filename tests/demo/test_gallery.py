@@ -9,11 +9,12 @@ from fastapi.testclient import TestClient
 
 from core.runs import RunStore
 from demo import settings, strings
+from demo.jobs import compute, create
 from demo.lessons import LESSONS, read_lessons, told_lessons, weights
 from demo.links import spec_of
 from demo.record import record
 from demo.server import build_app
-from demo.streaming import Library, compute, create
+from demo.streaming import Library
 from demo.visitors import COOKIE, hashed
 from tests.demo.test_settings import read
 from tests.painted import painted_models

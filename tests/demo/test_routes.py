@@ -5,9 +5,9 @@ from fastapi.testclient import TestClient
 
 from core.runs import RunStore
 from demo import strings
+from demo.jobs import create
 from demo.record import record
 from demo.server import build_app
-from demo.streaming import create
 from demo.visitors import COOKIE, hashed
 from tests.demo.test_settings import read
 from tests.painted import painted_models
@@ -89,3 +89,22 @@ def test_a_private_run_is_there_for_its_owner_alone(client, server):
         assert client.get(address).json() == unknown
     assert client.get(addresses[2]).status_code == 404
     assert hashed(owner) not in client.get("/").text and owner not in str(store.meta(writer.run))
+
+
+def test_only_the_owner_steers_a_run(client, server):
+    app, store, recorded = server
+    owner = "b" * 32
+    [writer] = create(store, [read()], {"owner": hashed(owner)})
+    writer.close()
+    asked = {"run": writer.run, "action": "stop", "keep": [1], "node": 1}
+    for address in ("/data/control", "/data/choose", "/data/steer"):
+        assert error_of(client.post(address, json=asked), 403) == strings.NOT_YOURS
+        assert error_of(client.post(address, json={**asked, "run": recorded}), 403) == strings.NOT_YOURS
+        assert error_of(client.post(address, json={**asked, "run": "gone-gone-gone"}), 404) == strings.UNKNOWN_RUN
+        mine = TestClient(app, cookies={COOKIE: owner}).post(address, json=asked)
+        assert error_of(mine, 400) == strings.NOT_RUNNING
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"3", b"null", b"[" * 100_000, b"\xff\xfe", b'{"run": 1}'])
+def test_what_is_not_understood_gets_a_sentence(client, body):
+    assert error_of(client.post("/data/control", content=body), 400) == strings.BAD_REQUEST

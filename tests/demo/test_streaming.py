@@ -73,16 +73,18 @@ def test_stop_keeps_the_steps_so_far(world):
     assert not runner.stop("20000101-000000-00000000")
 
 
-def test_searches_wait_in_line_and_the_line_has_an_end(world):
+def test_a_page_is_told_its_place_in_line_and_how_long_that_takes(world, monkeypatch):
     store, runner, library, context = world
+    monkeypatch.setattr("demo.runner.MAX_ACTIVE", 1)
+    monkeypatch.setattr("demo.runner.MAX_WAITING", 4)
     frames, _ = make_remote(context)
-    runs = [runner.start(specs(seed=i)) for i in range(3)]
-    assert runner.ahead(runs[0]) == 0 and runner.ahead(runs[2]) == 2
+    runs = [runner.start(specs(seed=i), seconds=10) for i in range(4)]
+    wait(lambda: runner.state(runs[0]) == "running")
     reply = ask(frames, run=runs[2], since=[])
-    assert reply["queue"] == 2 and reply["live"] and reply["head"]["prompt"] == "a red car"
+    assert reply["queue"]["place"] == 2 and 12 < reply["queue"]["seconds"] <= 20
+    assert reply["live"] and reply["state"] == "waiting" and reply["head"]["prompt"] == "a red car"
     with pytest.raises(BadRequest, match="limit"):
-        [runner.start(specs(seed=i)) for i in range(streaming.MAX_WAITING + 1)]
-    runner.stop(runs[0])
+        [runner.start(specs(seed=i)) for i in range(3)]
 
 
 def test_frames_are_sent_from_where_the_page_left_off(world):
