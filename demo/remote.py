@@ -86,6 +86,11 @@ def _mark(context: Context, request: Any) -> Any:
     return context.runner.mark(run) if isinstance(run, str) else None
 
 
+def snapshot(context: Context, run: Any, visitor: str = "") -> Reply:
+    """All frames of a run up to now. Raises as `follow` does."""
+    return _frames(context, {"run": run, "since": []}, visitor)
+
+
 def _is_news(request: Any, reply: Reply) -> bool:
     """Whether a page would want the reply now: an end, a frame, or the first it hears of a run."""
     return not reply["live"] or not request.get("since") or any(lane["frames"] for lane in reply["lanes"])

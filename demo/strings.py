@@ -410,6 +410,18 @@ ABOUT = {
     ),
 }  # fmt: skip
 
+# What the file says that replays a run without a server.
+REPLAY = {
+    "brand": f"{TITLE} · a recorded search", "loading": "This page needs JavaScript to replay the run.",
+    "play": "Play", "pause": "Pause", "slider": "Step of the run", "player": "Time", "close": "Close",
+    "begin": "The prompt, and nothing yet.",
+    "results": "Best image of each", "chart": "Best score so far against compute", "empty": "no finished image yet",
+    "node": "Node", "unscored": "not scored",
+    "hint": "Click any node, even a faded one, to see its picture and why it was kept or pruned. Space plays, comma "
+            "and full stop go step by step.",
+    "footer": f"Saved from {TITLE}. This file holds the whole run and asks nothing of any server.",
+}  # fmt: skip
+
 
 def script() -> str:
     """`JS` as a module for the browser."""

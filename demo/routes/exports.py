@@ -13,8 +13,9 @@ from core.result_png import SIGNATURE, result_png, spec_in
 from core.runs import RunStore
 from core.search.errors import BadRequest
 from core.search.tree import Tree
-from demo import links, strings
+from demo import links, remote, strings
 from demo.context import Context
+from demo.replay_page import replay_page
 from demo.visitors import hashed
 
 IN_MEMORY = 2**20   # bytes of an upload; more waits on the disk
@@ -28,7 +29,7 @@ def add_exports(app: FastAPI, context: Context) -> None:
     def share(request: Request, run: str = "") -> dict[str, Any]:
         """The address of a run's settings, and the files of it that can be had now."""
         tree = _tree(context.library.find(run, context.visitors.of(request)), run)
-        files = ["run.zip"] if tree.best() is None else ["result.png", "run.zip"]
+        files = [*(["result.png"] if tree.best() else []), "run.zip", "replay.html"]
         return {"settings": f"/?{links.query_of(context.models, tree.spec)}", "files": files}
 
     @app.get("/data/export/run.zip")
@@ -43,6 +44,14 @@ def add_exports(app: FastAPI, context: Context) -> None:
     def result(request: Request, run: str = "") -> Response:
         store = context.library.find(run, context.visitors.of(request))
         return _download(result_png(store, run), "image/png", f"beamscope-{run}.png")
+
+    @app.get("/data/export/replay.html")
+    def replay(request: Request, run: str = "") -> Response:
+        visitor = context.visitors.of(request)
+        _tree(context.library.find(run, visitor), run)
+        reply = remote.snapshot(context, run, visitor)
+        page = replay_page(reply, context.library.lanes(run, visitor))
+        return _download(page.encode(), "text/html", f"beamscope-{run}.html")
 
     @app.post("/data/import")
     async def opened(request: Request) -> dict[str, str]:

@@ -79,6 +79,30 @@ def test_a_result_and_a_tree_can_be_saved(page):
     assert tree.width > 1000 and len(tree.getcolors(2**24)) > 5000, "the pictures are in it"
 
 
+def test_a_replay_needs_no_server(page, browser, tmp_path):
+    """Opened from the disk: the tree grows again, a click tells why, and nothing at all is asked for."""
+    page.click(".bs-share-open")
+    (tmp_path / "replay.html").write_bytes(saved(page, "replay.html"))
+    context = browser.new_context(offline=True, reduced_motion="reduce")
+    alone, asked, wrong = context.new_page(), [], []
+    alone.on("request", lambda request: asked.append(request.url))
+    alone.on("pageerror", lambda error: wrong.append(str(error)))
+    alone.goto((tmp_path / "replay.html").as_uri())
+    expect(alone.get_by_role("heading", level=1)).to_contain_text(PROMPT)
+    nodes = alone.locator(".tree").first.locator(".node")
+    expect(nodes).to_have_count(91)
+    alone.get_by_role("slider").fill("8")
+    assert 1 < nodes.count() < 91
+    alone.keyboard.press("End")
+    expect(nodes).to_have_count(91)
+    alone.locator("[data-id='40']").first.click()
+    expect(alone.locator(".detail")).to_contain_text(re.compile(r"Pruned: ranked \d+ of 15"))
+    expect(alone.locator(".figures img").first).to_have_js_property("naturalWidth", 128)
+    assert {url.partition(":")[0] for url in asked} <= {"file", "data"} and not wrong
+    assert sum(url.startswith("file:") for url in asked) == 1
+    context.close()
+
+
 def test_a_run_that_is_dropped_on_the_page_opens(page, run):
     page.click(".bs-share-open")
     data = saved(page, "run.zip")
