@@ -117,9 +117,9 @@ class ShareDialog {
   }
 
   tree(format) {
-    const [tree] = this.stage.trees;
     const { head } = this.stage.comparison;
-    return treeImage(tree.host, `“${head.prompt}” · ${head.method} · seed ${head.seed}`, format);
+    const trees = this.stage.trees.filter((tree) => tree.lane && tree.host.clientWidth);
+    return treeImage(trees, `“${head.prompt}” · ${head.method} · seed ${head.seed}`, format);
   }
 
   snippet(code) {
