@@ -262,7 +262,8 @@ JS |= {
         "leads": "After {cost}, {first} has {value} by {name}; next is {second} with {other}. One prompt and one seed "
                  "a run: an anecdote, not a measurement.",
         "even": "After {cost}, the best two are within {gap} by {name}: too close to call.",
-        "alone": "{first} reached {value} by {name} after {cost}.",
+        "alone": "After {cost} only {first} has a finished image, with {value} by {name}.",
+        "ends": "In the end: {told}.", "prompt": "Prompt",
         "unscored": "not scored", "best": "Best image", "after": "after {cost}",
     },
     "learn": {

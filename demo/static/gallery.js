@@ -114,9 +114,9 @@ class Gallery {
     this.search = el("input", { type: "search", class: "bs-search", placeholder: text.search, "aria-label": text.search, maxlength: "200",
       oninput: () => { clearTimeout(this.timer); this.timer = setTimeout(() => this.load(this.search.value), TYPING); } });
     this.search.value = words;
-    const filters = Object.keys(FILTERS).map((name) => el("button", { type: "button", class: "bs-segment", text: text[name],
+    const filters = Object.keys(FILTERS).map((name) => el("button", { type: "button", class: "bs-tab", text: text[name],
       "aria-pressed": String(name === this.filter), onclick: (event) => this.sieve(name, event.currentTarget) }));
-    return el("div", { class: "bs-tools" }, [this.search, el("div", { class: "bs-segments", role: "group", "aria-label": text.filter }, filters)]);
+    return el("div", { class: "bs-tools" }, [this.search, el("div", { class: "bs-tabs", role: "group", "aria-label": text.filter }, filters)]);
   }
 
   sieve(name, button) {

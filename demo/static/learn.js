@@ -55,6 +55,7 @@ class Theatre {
       if (done < steps) return;
       clearInterval(this.timer);
       if (scene.node !== null) stage.pick(scene.node, 0, false);
+      if (scene.part) stage.slots[scene.part].scrollIntoView({ block: "nearest", behavior: reducedMotion() ? "auto" : "smooth" });
     };
     on();
     if (done < steps) this.timer = setInterval(on, FRAME);
@@ -129,8 +130,10 @@ class Lessons {
     this.chips.replaceChildren(...lesson.scenes.map((one, index) => el("button", { type: "button", class: "bs-scene",
       "aria-current": index === this.scene ? "step" : null, text: one.title, onclick: () => this.go(this.lesson, index) })));
     [...this.nav.children].forEach((item, index) => {
-      if (index === this.lesson) item.firstChild.setAttribute("aria-current", "page");
-      else item.firstChild.removeAttribute("aria-current");
+      if (index === this.lesson) {
+        item.firstChild.setAttribute("aria-current", "page");
+        this.nav.scrollTo({ left: item.offsetLeft - 20 }); // on a phone the list is a strip
+      } else item.firstChild.removeAttribute("aria-current");
     });
     this.back.disabled = this.lesson === 0 && this.scene === 0;
     setText(this.next, !last ? text.next : this.lesson === this.lessons.length - 1 ? text.done : text.nextLesson);

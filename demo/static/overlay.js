@@ -43,13 +43,13 @@ class Overlay {
   }
 
   tools() {
-    const axes = Object.keys(AXES).map((name) => el("button", { type: "button", class: "bs-segment", "aria-pressed": String(name === this.axis),
+    const axes = Object.keys(AXES).map((name) => el("button", { type: "button", class: "bs-tab", "aria-pressed": String(name === this.axis),
       text: text[name], onclick: (event) => {
         this.axis = name;
         for (const other of event.currentTarget.parentElement.children) other.setAttribute("aria-pressed", String(other === event.currentTarget));
         this.show();
       } }));
-    const parts = [el("span", { class: "bs-label", text: text.axis }), el("div", { class: "bs-segments", role: "group", "aria-label": text.axis }, axes)];
+    const parts = [el("span", { class: "bs-label", text: text.axis }), el("div", { class: "bs-tabs", role: "group", "aria-label": text.axis }, axes)];
     if (this.names.length > 1) {
       const choice = el("select", { class: "bs-select", "aria-label": text.score, onchange: () => { this.by = choice.value; this.show(); } },
         this.names.map((name) => el("option", { value: name, text: name, selected: name === this.by })));
@@ -85,11 +85,28 @@ class Overlay {
       x.push(curve.end);
       y.push(y.at(-1));
     }
-    return { x, y, type: "scatter", mode: "lines+markers+text", name: curve.name, cliponaxis: false,
-      text: y.map((_, i) => (i === y.length - 1 ? ` ${curve.second ? `${letter(curve.index)}′` : letter(curve.index)}` : "")), textposition: "middle right",
-      textfont: { size: 13, color }, line: { shape: "hv", color, width: 2.5, dash: curve.second ? "dot" : "solid" },
+    return { x, y, type: "scatter", mode: "lines+markers", name: curve.name, cliponaxis: false, line: { shape: "hv", color, width: 2.5, dash: curve.second ? "dot" : "solid" },
       marker: { color, symbol: look.symbol, size: x.map((_, i) => (i < marks ? 8 : 0.1)) },
       hovertemplate: "best %{y:.3f} after %{x:.3g}<extra>%{fullData.name}</extra>" };
+  }
+
+  // From its end on a run stays what it was: a faint line to the edge, where its letter stands.
+  tail(curve, furthest) {
+    const color = LOOKS[curve.index][isDark() ? "dark" : "light"];
+    const last = curve.points.at(-1)[1];
+    return { x: [curve.end, furthest], y: [last, last], type: "scatter", mode: "lines", hoverinfo: "skip", line: { color, width: 1, dash: "dot" } };
+  }
+
+  // The letters at the edge, moved apart where they would cover each other.
+  letters(curves, [low, high]) {
+    const gap = (high - low) * (16 / Math.max(60, this.chart.clientHeight - 60));
+    let above = Infinity;
+    return [...curves].sort((a, b) => b.points.at(-1)[1] - a.points.at(-1)[1]).map((curve) => {
+      const y = Math.min(curve.points.at(-1)[1], above - gap);
+      above = y;
+      return { xref: "paper", x: 1, xanchor: "left", y, yanchor: "middle", showarrow: false, text: ` <b>${letter(curve.index)}${curve.second ? "′" : ""}</b>`,
+        font: { size: 13, color: LOOKS[curve.index][isDark() ? "dark" : "light"] } };
+    });
   }
 
   show() {
@@ -98,15 +115,24 @@ class Overlay {
     const colours = palette(this.chart);
     const axis = { gridcolor: colours.line, zeroline: false, linecolor: colours.line, tickfont: { size: 12, color: colours.muted }, fixedrange: true, nticks: 7 };
     const curves = this.curves();
-    const furthest = Math.max(1e-9, ...curves.map((curve) => curve.end));
+    const drawn = curves.filter((curve) => curve.points.length);
+    const furthest = Math.max(1e-9, ...curves.map((curve) => curve.end)) * 1.03;
+    const span = this.span(drawn);
     const title = this.by ? `best so far by ${this.by}` : "best score so far";
-    window.Plotly.react(this.chart, curves.map((curve) => this.trace(curve)), {
+    window.Plotly.react(this.chart, [...drawn.map((curve) => this.tail(curve, furthest)), ...drawn.map((curve) => this.trace(curve))], {
       width: this.chart.clientWidth, height: this.chart.clientHeight, margin: { l: 58, r: 34, t: 10, b: 46 }, showlegend: false, dragmode: false,
-      xaxis: { ...axis, range: [0, furthest * 1.03], title: { text: AXES[this.axis], font: { size: 12 } } },
-      yaxis: { ...axis, title: { text: title, font: { size: 12 } } },
+      xaxis: { ...axis, range: [0, furthest], title: { text: AXES[this.axis], font: { size: 12 } } },
+      annotations: this.letters(drawn, span), yaxis: { ...axis, range: span, title: { text: title, font: { size: 12 } } },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: colours.font, size: 12, color: colours.muted },
       hoverlabel: { bgcolor: colours.panel, bordercolor: colours.muted, font: { color: colours.ink } },
     }, { displayModeBar: false });
+  }
+
+  span(curves) {
+    const scores = curves.flatMap((curve) => curve.points.map(([, score]) => score));
+    if (!scores.length) return [0, 1];
+    const pad = Math.max(0.05, (Math.max(...scores) - Math.min(...scores)) * 0.12);
+    return [Math.min(...scores) - pad, Math.max(...scores) + pad];
   }
 
   // What the curves say at the largest cost that every run reached, with the caution that it needs.
@@ -127,11 +153,22 @@ class Overlay {
   sentence([first, second], cost) {
     const name = this.by || text.score;
     if (!first) return "";
-    if (!second) return fill(text.alone, { cost, name, first: first.name, value: number(first.value, 2) });
+    if (!second) return fill(text.alone, { cost, name, first: first.name, value: number(first.value, 2) }) + this.ends();
     const values = this.runs.flatMap((run) => run.lanes[0].points).map((point) => this.value(point)).filter((value) => value !== null);
     const range = Math.max(...values) - Math.min(...values);
     if (first.value - second.value <= CLOSE * range) return fill(text.even, { cost, name, gap: number(Math.max(0.01, first.value - second.value), 2) });
     return fill(text.leads, { cost, name, first: first.name, value: number(first.value, 2), second: second.name, other: number(second.value, 2) });
+  }
+
+  // What every run came to, each at its own cost.
+  ends() {
+    if (this.runs.length < 2) return "";
+    const told = this.runs.map((run, index) => {
+      const best = run.lanes[0].points.at(-1);
+      const value = best ? this.value(best) : null;
+      return `${letter(index)} ${value === null ? text.unscored : `${number(value, 2)} ${fill(text.after, { cost: amount(this.axis, run.lanes[0].end[this.axis]) })}`}`;
+    });
+    return ` ${fill(text.ends, { told: told.join(", ") })}`;
   }
 
   pictures() {
@@ -146,8 +183,11 @@ class Overlay {
   }
 
   table() {
-    const names = [...new Set(this.runs.flatMap((run) => Object.keys(run.settings)))];
-    const rows = names.map((name) => this.runs.map((run) => run.settings[name] ?? "–")).map((values, i) => [names[i], values, new Set(values).size > 1]);
+    const settings = this.runs.map((run) => ({ [text.prompt]: run.prompt, ...run.settings }));
+    const rows = [...new Set(settings.flatMap(Object.keys))].map((name) => {
+      const values = settings.map((one) => one[name] ?? "–");
+      return [name, values, new Set(values).size > 1];
+    });
     const head = el("tr", {}, [el("th", { scope: "col", text: text.setting }), ...this.runs.map((_, index) => el("th", { scope: "col", text: letter(index) }))]);
     const body = rows.map(([name, values, differs]) => el("tr", { class: differs ? "bs-differs" : null },
       [el("th", { scope: "row", text: name }), ...values.map((value) => el("td", { text: value }))]));

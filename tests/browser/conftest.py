@@ -83,10 +83,13 @@ def contexts(browser):
 
 @pytest.fixture
 def open_page(browser, contexts):
-    """open_page(address, width, height, **context) -> Page, without motion. Script errors and foreign requests fail."""
+    """open_page(address, width, height, ready, **context) -> Page, without motion, once `ready` is there.
+
+    Script errors and foreign requests fail.
+    """
     pages, wrong = [], []
 
-    def opened(address: str, width: int = 1440, height: int = 900, **options) -> Page:
+    def opened(address: str, width: int = 1440, height: int = 900, ready: str = ".bs-plot", **options) -> Page:
         options = {"reduced_motion": "reduce"} | options
         if str(options) not in contexts:
             contexts[str(options)] = browser.new_context(**options)
@@ -96,7 +99,7 @@ def open_page(browser, contexts):
         page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
         page.on("request", lambda request: _check_local(request.url, wrong))
         page.goto(address)
-        page.wait_for_selector(".bs-plot")
+        page.wait_for_selector(ready)
         return page
 
     yield opened

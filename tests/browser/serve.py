@@ -11,6 +11,7 @@ import uvicorn
 from core.resume import resumed
 from core.runs import RunStore
 from core.search.events import RunSpec
+from demo.lessons import LESSONS
 from demo.record import record
 from demo.server import build_app
 from tests.painted import painted_models
@@ -27,7 +28,7 @@ def main(port: str, runs: str, recorded: str, pause: str) -> None:
         store, models = RunStore(folder), painted_models()
         run, _ = record(models, store, spec)
         record(models, store, resumed(store, run, LOST, spec.strategy, spec.params, spec.budget))
-    app = build_app(painted_models(float(pause)), RunStore(Path(runs)), [folder])
+    app = build_app(painted_models(float(pause)), RunStore(Path(runs)), [folder, LESSONS])
     uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning")
 
 

@@ -1,0 +1,108 @@
+"""Every page and state, in light and dark: what axe-core says, whether it fits 320 px and twice the size.
+
+With BEAMSCOPE_PICTURES naming a folder, a picture of each state is kept there.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.axe import findings
+
+PICTURES = os.environ.get("BEAMSCOPE_PICTURES")
+PAGES = {
+    "explore": ("/", ".bs-plot .main-svg"), "gallery": ("/gallery", ".bs-run"),
+    "learn": ("/learn?lesson=4&scene=2", ".bs-plot .main-svg"), "about": ("/about", ".bs-fold"),
+    "compare": ("/compare?runs={runs}", ".bs-overlay-chart .main-svg"),
+}  # fmt: skip
+
+
+def chosen_node(page):
+    """A node of the tree, so that the inspector has something to say."""
+    page.wait_for_function("() => window.beamscope && window.beamscope.comparison")
+    page.evaluate("() => window.beamscope.pick(3, 0, true)")
+    expect(page.locator(".bs-inspector")).to_contain_text("Node 3")
+
+
+def tray(page):
+    for box in page.locator(".bs-choice input").all()[:2]:
+        box.check()
+
+
+def nothing_found(page):
+    page.fill(".bs-search", "no such words")
+    expect(page.locator("#bs-root")).to_contain_text("No run matches")
+
+
+def open_card(page):
+    page.click(".bs-fold summary")
+
+
+STATES = [
+    ("explore", None), ("explore", chosen_node), ("gallery", None), ("gallery", tray), ("gallery", nothing_found),
+    ("learn", None), ("about", open_card), ("compare", None),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(address, browser):
+    """Two recorded runs, to be compared."""
+    page = browser.new_page()
+    found = page.request.get(f"{address}/data/runs").json()["runs"]
+    page.close()
+    return ",".join(run["run"] for run in found[:2])
+
+
+def opened(open_page, address, runs, name, **size):
+    path, ready = PAGES[name]
+    return open_page(address + path.format(runs=runs), ready=ready, **size)
+
+
+def picture(page, name):
+    if PICTURES:
+        Path(PICTURES).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=f"{PICTURES}/{name}.png")
+
+
+@pytest.mark.parametrize("name, arrange", STATES)
+def test_nothing_shuts_anybody_out_in_light_or_dark(open_page, address, runs, name, arrange):
+    page = opened(open_page, address, runs, name)
+    if arrange:
+        arrange(page)
+    label = f"{name}{'-' + arrange.__name__ if arrange else ''}"
+    for theme in ("light", "dark"):
+        assert page.evaluate("() => document.body.classList.contains('dark')") is (theme == "dark")
+        picture(page, f"{label}-{theme}")
+        assert findings(page) == []
+        page.click(".bs-theme")
+    assert page.evaluate("() => document.body.classList.contains('dark')") is False
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_wider_than_320_px_or_a_page_at_twice_the_size(open_page, address, runs, name):
+    """WCAG 1.4.10: no scrolling in two directions. A window of 1280 px at 200 % is one of 640 px."""
+    page = opened(open_page, address, runs, name, width=320, height=700)
+    for width in (320, 640):
+        page.set_viewport_size({"width": width, "height": 700})
+        page.wait_for_timeout(150)
+        picture(page, f"{name}-{width}")
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+        outside = page.evaluate("""(width) => [...document.querySelectorAll(".bs-top a, .bs-top button")]
+          .filter((one) => { const box = one.getBoundingClientRect(); return box.left < -1 || box.right > width + 1; })
+          .map((one) => one.textContent)""", width)
+        assert outside == []
+
+
+def test_the_chosen_theme_stays_from_page_to_page(open_page, address):
+    page = open_page(f"{address}/gallery", ready=".bs-run")
+    page.click(".bs-theme")
+    page.click("nav >> text=About")
+    page.wait_for_selector(".bs-fold")
+    assert page.evaluate("() => document.body.classList.contains('dark')")
+    page.click("nav >> text=Explore")
+    page.wait_for_selector(".bs-plot .main-svg")
+    page.wait_for_function("() => document.body.classList.contains('dark')")
+    page.click(".bs-theme")
+    page.wait_for_function("() => !document.body.classList.contains('dark')")
