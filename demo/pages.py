@@ -10,6 +10,7 @@ from demo import strings
 from demo.theme import STYLES
 
 SCRIPT = {"gallery": "gallery.js", "compare": "overlay.js", "learn": "learn.js", "about": "about.js"}
+PARENT = {"compare": "gallery"}  # pages that are reached from another one
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'self'; object-src 'none'"
@@ -40,14 +41,21 @@ def top_bar(active: str) -> str:
         brand = f'<h1 class="bs-home">{brand}</h1>'
     links = "".join(
         f'<a href="{"/" if name == "explore" else f"/{name}"}"'
-        f'{" aria-current=" + chr(34) + "page" + chr(34) if name == active else ""}>{escape(title)}</a>'
-        for name, title in strings.PAGES.items() if name != "compare" or active == "compare"
+        f'{_current(name, active)}>{escape(title)}</a>'
+        for name, title in strings.PAGES.items() if name not in PARENT
     )  # fmt: skip
     return (
         f'<div class="bs-top">{brand}<nav aria-label="{escape(strings.NAVIGATION)}">{links}</nav>'
         f'<button type="button" class="bs-theme" aria-label="{escape(strings.THEME)}" title="{escape(strings.THEME)}">'
         f"{MOON}</button></div>"
     )
+
+
+def _current(name: str, active: str) -> str:
+    """The mark of the link to the page that is shown, or to the one that it belongs to."""
+    if name == active:
+        return ' aria-current="page"'
+    return ' aria-current="true"' if PARENT.get(active) == name else ""
 
 
 MARK = (  # a tree of three, the best path marked

@@ -41,7 +41,7 @@ def open_card(page):
 
 
 STATES = [
-    ("explore", None), ("explore", chosen_node), ("gallery", None), ("gallery", tray), ("gallery", nothing_found),
+    ("explore", chosen_node), ("gallery", None), ("gallery", tray), ("gallery", nothing_found),
     ("learn", None), ("about", open_card), ("compare", None),
 ]  # fmt: skip
 
@@ -69,6 +69,7 @@ def picture(page, name):
 @pytest.mark.parametrize("name, arrange", STATES)
 def test_nothing_shuts_anybody_out_in_light_or_dark(open_page, address, runs, name, arrange):
     page = opened(open_page, address, runs, name)
+    picture(page, f"{name}-first")
     if arrange:
         arrange(page)
     label = f"{name}{'-' + arrange.__name__ if arrange else ''}"
