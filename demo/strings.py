@@ -112,6 +112,7 @@ UNEXPECTED = "Something went wrong at the server. The run and its steps so far a
 ALONE = "Nothing runs beside it: not one diffusion image is as cheap, or the model is of another world."
 BELOW = "No choice was made here. What became of it, node {node}: {sentence}"
 NOTHING_TO_SHARE = "Nothing of this run is there yet. Share it once its tree begins to grow."
+FILMS_WAIT = "Several films are being made already. Try again in half a minute."
 UPLOAD_TOO_LARGE = "This file is too large: a run.zip has at most {limit} MB."
 EMPTY_UPLOAD = "This file is empty. Drop a run.zip or a result picture that was saved from here."
 WOULD_KEEP = "The verifier would have kept it."

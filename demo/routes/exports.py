@@ -16,6 +16,7 @@ from core.search.tree import Tree
 from demo import links, remote, strings
 from demo.context import Context
 from demo.replay_page import replay_page
+from demo.studio import FILMS, Studio
 from demo.visitors import hashed
 
 IN_MEMORY = 2**20   # bytes of an upload; more waits on the disk
@@ -23,13 +24,13 @@ FRESH = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def add_exports(app: FastAPI, context: Context) -> None:
-    one_at_a_time = threading.Lock()
+    studio, one_at_a_time = Studio(context), threading.Lock()
 
     @app.get("/data/share")
     def share(request: Request, run: str = "") -> dict[str, Any]:
         """The address of a run's settings, and the files of it that can be had now."""
         tree = _tree(context.library.find(run, context.visitors.of(request)), run)
-        files = [*(["result.png"] if tree.best() else []), "run.zip", "replay.html"]
+        files = [*(["result.png"] if tree.best() else []), "run.zip", "replay.html", *FILMS]
         return {"settings": f"/?{links.query_of(context.models, tree.spec)}", "files": files}
 
     @app.get("/data/export/run.zip")
@@ -52,6 +53,19 @@ def add_exports(app: FastAPI, context: Context) -> None:
         reply = remote.snapshot(context, run, visitor)
         page = replay_page(reply, context.library.lanes(run, visitor))
         return _download(page.encode(), "text/html", f"beamscope-{run}.html")
+
+    @app.get("/data/export/replay.mp4")
+    def film(request: Request, run: str = "") -> Response:
+        return _download(_filmed("replay.mp4", request, run), "video/mp4", f"beamscope-{run}.mp4")
+
+    @app.get("/data/export/replay.webp")
+    def animation(request: Request, run: str = "") -> Response:
+        return _download(_filmed("replay.webp", request, run), "image/webp", f"beamscope-{run}.webp")
+
+    def _filmed(name: str, request: Request, run: str) -> bytes:
+        visitor = context.visitors.of(request)
+        _tree(context.library.find(run, visitor), run)
+        return studio.film(name, run, visitor)
 
     @app.post("/data/import")
     async def opened(request: Request) -> dict[str, str]:

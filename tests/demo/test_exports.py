@@ -15,6 +15,9 @@ from demo.server import build_app
 from tests.demo.test_settings import read
 from tests.painted import painted_models
 
+FILES = ("run.zip", "result.png", "replay.html", "replay.mp4", "replay.webp")
+PATHS = ["/data/share", *(f"/data/export/{name}" for name in FILES)]
+
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
@@ -85,14 +88,14 @@ def test_a_large_upload_is_refused_before_it_is_all_there(client, monkeypatch):
     assert reply.status_code == 400 and "too large" in reply.json()["error"]
 
 
-@pytest.mark.parametrize("path", ["/data/share", "/data/export/run.zip", "/data/export/result.png"])
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("run", ["", "../../etc/passwd", "no-such-run-here", "x" * 5000, "<script>"])
 def test_a_run_that_is_not_here_is_told(client, path, run):
     reply = ask(client, path, run=run)
     assert reply.status_code == 404 and reply.json() == {"error": strings.UNKNOWN_RUN}
 
 
-@pytest.mark.parametrize("path", ["/data/share", "/data/export/run.zip", "/data/export/result.png"])
+@pytest.mark.parametrize("path", PATHS)
 def test_a_private_run_of_somebody_else_does_not_exist(app, client, path):
     from demo.visitors import hashed
 
@@ -100,3 +103,27 @@ def test_a_private_run_of_somebody_else_does_not_exist(app, client, path):
         pass
     reply = ask(client, path, run=writer.run)
     assert reply.status_code == 404 and reply.json() == {"error": strings.UNKNOWN_RUN}
+
+
+def test_all_files_of_a_run_that_is_over_are_offered_and_made(app, client):
+    kinds = {"run.zip": b"PK", "result.png": b"\x89PNG", "replay.html": b"<!DOCTYPE html>", "replay.webp": b"RIFF"}
+    offered = ask(client, "/data/share", run=app[2]).json()["files"]
+    assert set(offered) == set(FILES)
+    for name in offered:
+        reply = ask(client, f"/data/export/{name}", run=app[2])
+        assert reply.status_code == 200 and len(reply.content) > 10_000
+        assert reply.content.startswith(kinds.get(name, reply.content[:4]))
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        assert "attachment" in reply.headers["content-disposition"]
+
+
+def test_before_the_first_image_only_what_is_there_is_offered(app, client):
+    from core.search.events import Started
+
+    with app[1].create(read()) as writer:
+        assert "Nothing of this run" in ask(client, "/data/share", run=writer.run).json()["error"]
+        writer.append(Started(seq=0, seconds=0.0, spec=read(), num_steps=1, step_labels=("1x1",)))
+        assert "result.png" not in ask(client, "/data/share", run=writer.run).json()["files"]
+        for name in ("replay.html", "replay.webp", "run.zip"):
+            assert ask(client, f"/data/export/{name}", run=writer.run).status_code == 200
+        assert "no finished image" in ask(client, "/data/export/result.png", run=writer.run).json()["error"]
