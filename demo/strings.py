@@ -148,7 +148,11 @@ JS: dict[str, dict[str, str]] = {
         "failed": "failed", "interrupted": "interrupted", "replaying": "replaying",
     },
     "queue": {"next": "next in line", "place": "place {place} in line", "wait": "{place}, about {seconds} s"},
-    "player": {"play": "Replay", "pause": "Pause", "slider": "Step of the run"},
+    "player": {
+        "play": "Replay", "pause": "Pause", "play_help": "Replay (Space)", "slider": "Step of the run",
+        "back": "One step back (,)", "forth": "One step on (.)", "speed": "Speed of the replay", "live": "Jump to live",
+        "past": "viewing step {step}, live goes on",
+    },
     "tree": {
         "help": "Search tree. Arrow keys move from node to node, Enter opens the inspector.",
         "which": "Trees shown", "both": "Both", "more": "more nodes at", "close": "Close",
@@ -170,7 +174,6 @@ JS: dict[str, dict[str, str]] = {
         "title": "Score against compute", "label": "Best score so far against total compute",
         "first": "search", "second": "beside it",
     },
-    "compare": {"both": "Best image of each", "one": "Best image"},
     "share": {
         "open": "Share",
         "title": "Share this run",
@@ -207,6 +210,28 @@ JS: dict[str, dict[str, str]] = {
         "opening": "Opening the file …",
     },
     "title": {"name": TITLE, "waiting": "waiting"},
+    "compare": {
+        "both": "Best image of each", "one": "Best image", "modes": "Way of comparing", "side": "Side by side",
+        "slider": "Slider", "difference": "Difference", "blind": "Blind vote", "picture": "Picture",
+        "both_needed": "both need a finished image", "cut": "Where the first picture ends and the second begins",
+        "difference_help": "Black where both are alike.", "difference_alt": "Difference of both best images",
+    },
+    "blind": {
+        "ask": "Which one shows the prompt better? Whose it is will be told after your vote.",
+        "wait": "The vote opens when both runs are over.",
+        "first": "A is better", "second": "B is better", "neither": "Equally good",
+        "chose": "You chose {name}.", "undecided": "You found both equally good.",
+        "prefers": "{verifier} prefers {name}, by {gap}.", "even": "{verifier} finds both equally good.",
+        "tally": "So far {agreed} of your {count} clear votes agree with the verifier.",
+    },
+    "verdict": {
+        "nothing": "Neither side has a finished image yet.", "none": "none yet",
+        "sofar": "So far, by {verifier}: {first} {a}, {second} {b}.",
+        "scores": "At {gflop} GFLOP, by {verifier}: {first} {a}, {second} {b}.",
+        "close": "That is too close to call.",
+        "ahead": "{name} is ahead here.",
+        "hedge": "One prompt and one seed; the verifier that chose is the one that scores.",
+    },
     "inspector": {
         "title": "Node inspector",
         "close": "Close the inspector",

@@ -9,7 +9,7 @@ const PHONE = "(max-width: 699px)"; // as in page.css: two trees do not fit besi
 // Buttons of which one is pressed. choices: [[value, label]].
 export function segmented(label, choices, onChoose) {
   const buttons = choices.map(([value, name]) => [value, el("button", { type: "button", text: name, onclick: () => onChoose(value) })]);
-  const element = el("div", { class: "bs-segments", role: "group", "aria-label": label }, buttons.map(([, button]) => button));
+  const element = el("div", { class: "bs-switch", role: "group", "aria-label": label }, buttons.map(([, button]) => button));
   const show = (chosen) => buttons.forEach(([value, button]) => button.setAttribute("aria-pressed", String(value === chosen)));
   return { element, show, buttons: new Map(buttons) };
 }
