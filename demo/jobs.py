@@ -17,6 +17,7 @@ from core.search.search import Search
 from core.search.steering import Hands
 from demo.models import Models
 from demo.strings import BAD_ACTION
+from demo.view import MAX_DRAWN
 
 Mode = Literal["go", "pause", "step"]
 ACTIONS = ("pause", "step", "go", "stop")
@@ -107,13 +108,18 @@ class Job:
 def lanes_of(
     models: Models, specs: Sequence[RunSpec], cancel: threading.Event, hands: Hands | None = None
 ) -> Iterator[tuple[int, Event]]:
-    """(lane, event) of lanes side by side. All decode what is there to be looked at; only the first heeds `hands`."""
+    """(lane, event) of lanes side by side. Only the first heeds `hands`."""
     lanes = [
         Search(models.generator(spec.generator), models.verifiers_of(spec), spec, cancel.is_set,
-               hands=None if index else hands).run()
+               display=index == 0 or _is_drawn(spec, models), hands=None if index else hands).run()
         for index, spec in enumerate(specs)
     ]  # fmt: skip
     return race(*lanes)
+
+
+def _is_drawn(spec: RunSpec, models: Models) -> bool:
+    """Whether the page draws all of a run of independent images: of more nobody would see what was decoded."""
+    return spec.params.get("n", 1) * models.generator(spec.generator).num_steps <= MAX_DRAWN
 
 
 def compute(models: Models, specs: Sequence[RunSpec], writers: Sequence[RunWriter]) -> None:

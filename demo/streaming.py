@@ -11,7 +11,7 @@ from typing import Any
 
 from core.runs import RunStore
 from core.search.errors import BadRequest
-from core.search.events import Scored
+from core.search.events import Previewed, Scored
 from core.search.tree import Tree
 from demo import view
 from demo.refusals import NoSuchRun, NotYours
@@ -43,13 +43,16 @@ class Reader:
             return self.frames
 
     def _apply(self, event: Any) -> None:
-        self.tree = self.tree.apply(event)
+        before, self.tree = self.tree, self.tree.apply(event)
         if isinstance(event, Scored):
             guide = self.tree.spec.verifier
             seen = [*self.scores, *(scores[guide] for scores in event.scores.values())]
             self.scores = (min(seen), max(seen))
             self.finishes += event.finished
-        after = view.rows(self.tree)
+        if isinstance(event, Previewed):
+            after = view.pictured(self.tree, event.images, self._rows)
+        else:
+            after = view.rows(self.tree, before, self._rows)
         self.frames.append(view.frame(self.tree, event.seq, self._rows, after))
         self._rows = after
 

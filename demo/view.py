@@ -7,6 +7,7 @@ left of it. A frame is what one event changed: of every row only the fields that
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from core.search.events import Cancelled, Failed, Finished
@@ -32,6 +33,7 @@ Row = dict[str, Any]
 BLANK: Row = {"parent": None, "x": 0, "y": None, "h": 0.0, "score": None, "state": "live", "rank": None, "of": None,
               "image": None, "children": 0, "made": "step", "mark": None, "by": "verifier"}  # fmt: skip
 Place = tuple[int, bool, int, int]
+UNPLACED = None, 0.0
 UNRANKED: Place = (1, False, 0, 0)
 
 
@@ -42,19 +44,35 @@ def image_kind(tree: Tree, node: Node) -> str | None:
     return "t" if node.has_preview else "l" if node.has_look else "f" if node.has_final else None
 
 
-def rows(tree: Tree) -> dict[int, Row]:
-    """Every node as a row, by id; y is None for nodes that are only counted."""
-    fates = states(tree)
-    placed = _places(tree, fates)
-    return {node.id: _row(tree, node, fates[node.id], placed.get(node.id)) for node in tree.nodes.values()}
+def rows(tree: Tree, before: Tree | None = None, known: Mapping[int, Row] = MappingProxyType({})) -> dict[int, Row]:
+    """Every node as a row, by id; y is None for nodes that are only counted.
+
+    `known` are the rows of the tree `before`: those that nothing happened to are handed on, which saves making them.
+    """
+    found = states(tree)
+    placed = _places(tree, found)
+    old = before.nodes if before else {}
+    made = {}
+    for id, node in tree.nodes.items():
+        place, row = placed.get(id, UNPLACED), known.get(id)
+        same = old.get(id) is node and (row["state"], row["y"]) == (found[id], place[0])
+        if same and row["children"] == len(tree.below.get(id, ())):
+            made[id] = row
+        else:
+            made[id] = _row(tree, node, found[id], place)
+    return made
 
 
-def _row(tree: Tree, node: Node, state: str, place: tuple[float, float] | None) -> Row:
-    y, room = place or (None, 0.0)
+def pictured(tree: Tree, ids: Iterable[int], known: Mapping[int, Row]) -> dict[int, Row]:
+    """The rows after some nodes got a picture and nothing else happened."""
+    return {**known, **{id: known[id] | {"image": image_kind(tree, tree.nodes[id])} for id in ids}}
+
+
+def _row(tree: Tree, node: Node, state: str, place: tuple[float | None, float]) -> Row:
     return {
-        "id": node.id, "parent": node.parent, "x": node.step, "y": y, "h": room,
+        "id": node.id, "parent": node.parent, "x": node.step, "y": place[0], "h": place[1],
         "score": _rounded(node.score), "state": state, "rank": node.rank, "of": node.of,
-        "image": image_kind(tree, node), "children": len(tree.children(node.id)), "made": node.made,
+        "image": image_kind(tree, node), "children": len(tree.below.get(node.id, ())), "made": node.made,
         "mark": node.mark, "by": node.by,
     }  # fmt: skip
 
@@ -71,7 +89,7 @@ def states(tree: Tree) -> dict[int, str]:
         if node.status != "live":
             found[node.id] = node.status
             continue
-        below = {found[child.id] for child in tree.children(node.id)}
+        below = {found[child] for child in tree.below.get(node.id, ())}
         alive = below - {"pruned"}
         found[node.id] = "live" if alive == {"live"} or not below else "kept" if alive else "pruned"
     return found
@@ -112,7 +130,8 @@ def _order(tree: Tree) -> dict[int, Place]:
     """
     order: dict[int, Place] = {}
     for node in reversed(tree.nodes.values()):
-        ahead = [order[child.id] for child in tree.children(node.id) if child.step > node.step]
+        below = tree.below.get(node.id, ())
+        ahead = [order[child] for child in below if tree.nodes[child].step > node.step]
         order[node.id] = min(ahead, default=UNRANKED) if node.rank is None else _own_place(node)
     return order
 
@@ -161,10 +180,10 @@ def _continued(tree: Tree, node: Node) -> Node:
 
 def frame(tree: Tree, seq: int, before: Mapping[int, Row], after: Mapping[int, Row]) -> dict[str, Any]:
     """What the page needs to move from the tree before an event to the tree after it."""
-    tally = [state for id, state in states(tree).items() if tree.nodes[id].parent is not None]
+    tally = [row["state"] for row in after.values() if row["parent"] is not None]
     return {
         "seq": seq,
-        "nodes": [_change(before.get(id, BLANK), row) for id, row in after.items() if before.get(id) != row],
+        "nodes": _changes(before, after),
         "path": best_path(tree),
         "hidden": hidden(after),
         "units": units(after),
@@ -187,6 +206,11 @@ def asked(tree: Tree) -> dict[str, Any] | None:
     return question and {"seq": question.seq, "step": question.step, "label": tree.label(question.step),
                          "candidates": list(question.candidates), "keep": question.keep,
                          "last": question.step == tree.num_steps}  # fmt: skip
+
+
+def _changes(before: Mapping[int, Row], after: Mapping[int, Row]) -> list[Row]:
+    pairs = ((before.get(id, BLANK), row) for id, row in after.items())
+    return [_change(old, new) for old, new in pairs if old is not new and old != new]
 
 
 def _change(before: Row, after: Row) -> Row:

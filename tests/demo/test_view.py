@@ -4,13 +4,25 @@ import json
 
 import pytest
 
-from core.search.events import Origin, Pruned
+from core.search.events import Origin, Previewed, Pruned
 from core.search.tree import Tree
 from demo import strings, view
 from demo.inspect import inspect
 from tests.demo.conftest import run_of
 from tests.test_search import searched
 from tests.toy import ToyGenerator
+
+
+SEARCHES = [
+    ("beam_search", {"width": 3, "branch": 5, "look": "preview"}),
+    ("beam_search", {"width": 2, "branch": 2, "look": "rollout"}),
+    ("greedy_tokens", {"branch": 4, "look": 3}),
+    ("random_search", {"n": 80}),
+    ("zero_order", {"rounds": 3}),
+    ("search_over_paths", {"start": 5, "jump": 3}),
+    ("resampling_search", {"particles": 3}),
+    ("backtracking_search", {"visits": 8}),
+]
 
 
 def frames_of(events):
@@ -23,16 +35,7 @@ def frames_of(events):
         before = after
 
 
-@pytest.mark.parametrize("strategy, params", [
-    ("beam_search", {"width": 3, "branch": 5, "look": "preview"}),
-    ("beam_search", {"width": 2, "branch": 2, "look": "rollout"}),
-    ("greedy_tokens", {"branch": 4, "look": 3}),
-    ("random_search", {"n": 80}),
-    ("zero_order", {"rounds": 3}),
-    ("search_over_paths", {"start": 5, "jump": 3}),
-    ("resampling_search", {"particles": 3}),
-    ("backtracking_search", {"visits": 8}),
-])
+@pytest.mark.parametrize("strategy, params", SEARCHES)
 def test_frames_add_up_to_the_tree(strategy, params):
     """What a page that applies frames holds is what a page that asks for the whole tree would get."""
     held = {}
@@ -41,6 +44,17 @@ def test_frames_add_up_to_the_tree(strategy, params):
         held |= {row["id"]: held.get(row["id"], view.BLANK) | row for row in frame["nodes"]}
         assert held == after
         assert frame["nodes_total"] == len(tree.nodes)
+
+
+@pytest.mark.parametrize("strategy, params", SEARCHES)
+def test_rows_that_are_handed_on_are_the_rows_that_would_be_made(strategy, params):
+    before, known = None, {}
+    for event in run_of(strategy, **params):
+        tree = (before or Tree()).apply(event)
+        quick = isinstance(event, Previewed)
+        known = view.pictured(tree, event.images, known) if quick else view.rows(tree, before, known)
+        assert known == view.rows(tree)
+        before = tree
 
 
 def test_frames_carry_only_what_changed(events):
