@@ -12,7 +12,6 @@ from tests.demo.conftest import run_of
 from tests.test_search import searched
 from tests.toy import ToyGenerator
 
-
 SEARCHES = [
     ("beam_search", {"width": 3, "branch": 5, "look": "preview"}),
     ("beam_search", {"width": 2, "branch": 2, "look": "rollout"}),
