@@ -363,7 +363,7 @@ def test_smaller_screens_have_room(address, open_page, finished_run, width, heig
     page = open_page(f"{address}/?run={finished_run}", width, height, **phone)
     finish(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    for part in ("#bs-search", "#bs-prompt", ".bs-status", ".bs-plot", ".bs-chart", ".bs-pictures"):
+    for part in ("#bs-search", "#bs-prompt", ".bs-status", ".bs-plot", ".bs-chart", ".bs-looks"):
         expect(page.locator(part)).to_be_visible()
     page.locator(".bs-plot").scroll_into_view_if_needed()
     at = page.evaluate(AT_NODE, 4)
