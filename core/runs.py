@@ -186,6 +186,10 @@ class RunStore:
         known = {key: meta[key] for key in ("created", "title", "beside", "parent")}
         return RunInfo(run=run, status=status, pinned=(folder / PINNED).exists(), bytes=size_of(folder), **known)
 
+    def ids(self) -> list[str]:
+        """All runs, in the order of their names, which begin with the time."""
+        return self._runs()
+
     def list(self) -> list[RunInfo]:
         """All runs, the newest first."""
         infos = []

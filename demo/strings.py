@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 TITLE = "Beamscope"
 SUBTITLE = "Live search trees over text-to-image generation"
@@ -123,11 +124,13 @@ WITH_VERIFIER = "{verifier} as verifier (rank {rank})"
 ABOVE = "{by:.3f} above the best that was pruned ({cut:.3f})."
 SHORT = "Short by {by:.3f} of the last that was kept ({cut:.3f})."
 TOSS_UP = " A toss-up: until the next choice a score here changes by about {noise:.3f} anyway."
+NOTHING_YET = "Nothing of this run is there yet. Wait until its tree begins to grow."
+BAD_BUDGET = "A budget of {value} GFLOP is not possible: it is a number above 0, and at most {most:g}."
 FINISHED_NODE = "It is finished: nothing can be grown from it. Choose a node above it in the tree."
 INTERRUPTED = "The server stopped before this run was over. Its finished steps are kept."
 
 # What the page's scripts say, by area; they import it as /page/strings.js.
-JS: dict[str, dict[str, str]] = {
+JS: dict[str, dict[str, Any]] = {
     "api": {
         "unreachable": "The server did not answer. Check the connection and try again.",
         "unexpected": UNEXPECTED,
@@ -234,11 +237,81 @@ JS: dict[str, dict[str, str]] = {
     },
     "inspector": {
         "title": "Node inspector",
+        "facts": "Facts of the node",
         "close": "Close the inspector",
         "path": "Path from the prompt",
         "empty": "Click any node, even a faded one",
         "hint": "Or give the tree the focus and use the arrow keys. You will see the picture at that step, what every "
                 "verifier says of it, what it cost and why it was kept or pruned.",
+        "large": "Show the picture large", "closeLarge": "Close the picture", "save": "Save the picture",
+        "candidates": "all candidates of this choice", "tossUp": "toss-up",
+        "height": "{percent} of the way from the least to the most that this verifier gives",
+        "answers": "What the judge sees", "yes": "yes", "no": "no",
+    },
+    "actions": {
+        "label": "What you can do with this node",
+        "resume": "Resume from here",
+        "resumeHelp": "Start a run of its own that goes on from this node, pruned or not",
+        "pin": "Pin", "pinHelp": "It and what grows from it always survive, if there is a place",
+        "pinDone": "Pinned: its line survives the next choices.",
+        "forbid": "Forbid", "forbidHelp": "Neither it nor what grows from it survives another choice",
+        "forbidDone": "Forbidden: it is out at the next choice.",
+        "free": "Free", "freeHelp": "Neither pinned nor forbidden any more", "freeDone": "Free again.",
+        "link": "Copy link", "json": "Copy JSON", "copied": "Copied.",
+        "notCopied": "The browser does not allow copying. Select the address of the page instead.",
+    },
+    "resume": {
+        "title": "Go on from node {node}, {label}",
+        "about": "A new run begins at this node. Nothing that is there is lost.",
+        "aboutPruned": "The search let this node go. A run that goes on from it shows whether that was right.",
+        "strategy": "Strategy", "budget": "Budget, GFLOP",
+        "budgetHelp": "the most it may spend; width or number of images follow from it",
+        "price": "It will search with {sizes}, for at most {gflop} GFLOP{seconds}; {way} of them compute the way to the "
+                 "node again.",
+        "seconds": ", about {seconds} s",
+        "winner": "The result to beat: {score} by {verifier}.",
+        "pricing": "Asking what this costs …",
+        "start": "Go on", "cancel": "Cancel", "close": "Close", "off": "off",
+    },
+    "choose": {
+        "label": "You choose", "candidates": "Candidates",
+        "ask": "Step {step}, {label}: which go on? Choose up to {keep} of {of}.",
+        "last": "The last step: choose up to {keep} of {of}. Your first choice is the result.",
+        "hint": "A click chooses, another one takes it back. They stand in the order in which they were drawn.",
+        "lastHint": "These are finished pictures.",
+        "count": "{chosen} of {keep} chosen",
+        "candidate": "Candidate, node {node}",
+        "tree": "Show the tree", "previews": "Show the previews",
+        "leave": "Verifier decides", "leaveHelp": "Leave this choice to the verifier",
+        "rest": "Verifier decides the rest", "restHelp": "Leave this and all later choices to the verifier",
+        "go": "Continue",
+        "agreed": "Last time the verifier would have kept {agreed} of your {of}; so far {all} of {total}.",
+    },
+    "insights": {
+        "title": "Insights", "about": "how far early scores can be trusted, from all stored runs",
+        "reliability": "Does an early score foretell the final one?",
+        "reliabilityLabel": "Rank correlation of the score at each step with the final score",
+        "regret": "Was pruning right?",
+        "regretLabel": "Score of a node when it was pruned, against the final score of the run that went on from it",
+        "step": "step at which the score was given", "correlation": "rank correlation",
+        "scoreThen": "score when the node was left", "scoreFinal": "final score of the run from it",
+        "hoverRuns": "%{customdata[1]} runs, %{customdata[2]} nodes",
+        "hoverRegret": "node %{customdata[2]}, %{customdata[3]}: %{x:.3f} became %{y:.3f}, %{customdata[4]} against the "
+                       "winner",
+        "basis": "Spearman correlation, averaged over {runs} stored runs of {generator} guided by {verifier} ({look}); "
+                 "bars are standard errors. It grows more certain with every run.",
+        "clearFrom": "From {label} on a score tells more than it hides.",
+        "neverClear": "At no step seen so far does a score tell much about the final one.",
+        "noReliability": "No stored run of {generator} guided by {verifier} ({look}) has three scored nodes of one step "
+                         "that grew to an image. Run a search with a wider beam, or go on from pruned nodes.",
+        "noRegret": "No run has gone on from a node yet. Open a pruned node and press Resume from here: its point will "
+                    "stand here.",
+        "regretSaid": "{count} runs went on from a node: {right} did no better than the winner, so leaving the node was "
+                      "right (circles), {wrong} did better (triangles). Dotted lines lead to the winner. A click on a "
+                      "point opens its run.",
+        "pending": "{left} more runs are being read …",
+        "looks": {"preview": "previews judged", "rollout": "rollouts judged"},
+        "ahead": "looking ahead to step {step}",
     },
 }  # fmt: skip
 

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from core.evaluation.reliability import pairs_by_step, regret, reliability, spearman
+from core.evaluation.reliability import pairs_by_step, regret, reliability, spearman, with_regrets
 from core.search.tree import Tree
 from tests.test_resume import BEAM, go_on, growable, store_run
 from tests.test_search import searched, spec_of
@@ -73,9 +73,11 @@ def test_what_came_of_a_pruned_node_is_a_point_and_a_pair(stored):
         assert (found.node, found.pruned, found.score) == (node.id, node.status == "pruned", node.score)
         assert found.value == child.tree.regret() == found.final - search.tree.best_score()
         if node.status == "pruned":
-            more = pairs_by_step(search.tree, regrets=[found])
-            assert (node.score, found.final) in more[node.step]
-            assert sum(map(len, more.values())) == 1 + sum(map(len, pairs_by_step(search.tree).values()))
+            before = pairs_by_step(search.tree)
+            more = with_regrets(before, [found])
+            assert more[node.step][-1] == (node.score, found.final)
+            assert sum(map(len, more.values())) == 1 + sum(map(len, before.values()))
+            assert with_regrets(before, [found], look="rollout") == before
 
 
 def test_a_run_of_its_own_or_by_another_guide_or_not_over_has_no_regret(stored):

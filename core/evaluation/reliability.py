@@ -17,6 +17,7 @@ from core.search.tree import Node, Tree
 LEAST = 3   # pairs of one run that have a rank correlation worth counting
 
 Pair = tuple[float, float]   # (score at a step, best final score that came of the node)
+Pairs = dict[int, list[Pair]]   # of one run, by step
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Regret:
     step: int
     label: str             # of the step
     pruned: bool
+    look: Seen             # what the verifier saw when it gave the score
     score: float           # when it was pruned or kept
     final: float           # best of the run that went on from it
     winner: float          # of the earlier run's result
@@ -49,19 +51,23 @@ class Regret:
         return self.final - self.winner
 
 
-def pairs_by_step(tree: Tree, look: Seen = "preview", regrets: Iterable[Regret] = ()) -> dict[int, list[Pair]]:
-    """(score, best final score below) of every unfinished node that was scored by `look` and grew to an image.
-
-    regrets: of runs that went on from nodes of this one; they tell what would have come of pruned ones.
-    """
+def pairs_by_step(tree: Tree, look: Seen = "preview") -> Pairs:
+    """(score, best final score below) of every unfinished node that was scored by `look` and grew to an image."""
     finals = _best_finals(tree)
-    for one in regrets:
-        finals[one.node] = max(one.final, finals.get(one.node, one.final))
-    pairs: dict[int, list[Pair]] = {}
+    pairs: Pairs = {}
     for node in tree.nodes.values():
         if node.look == look and node.step < tree.num_steps and node.id in finals:
             pairs.setdefault(node.step, []).append((node.score, finals[node.id]))
     return pairs
+
+
+def with_regrets(pairs: Pairs, regrets: Iterable[Regret], look: Seen = "preview") -> Pairs:
+    """The pairs of a run, and those of its pruned nodes that later runs went on from: what would have come of them."""
+    more = {step: list(found) for step, found in pairs.items()}
+    for one in regrets:
+        if one.pruned and one.look == look:
+            more.setdefault(one.step, []).append((one.score, one.final))
+    return more
 
 
 def _best_finals(tree: Tree) -> dict[int, float]:
@@ -95,7 +101,7 @@ def _centred(values: Sequence[float]) -> list[float]:
     return [value - mean for value in values]
 
 
-def reliability(runs: Iterable[dict[int, list[Pair]]], labels: Sequence[str]) -> list[AtStep]:
+def reliability(runs: Iterable[Pairs], labels: Sequence[str]) -> list[AtStep]:
     """By step, from `pairs_by_step` of every run; steps of which no run says anything are left out.
 
     labels: of the steps from 1 on.
@@ -126,6 +132,6 @@ def regret(parent: Tree, child: Tree) -> Regret | None:
     if node is None or child.end is None or child.regret() is None or guide not in node.scores:
         return None
     return Regret(
-        node.id, node.step, parent.label(node.step), node.status == "pruned", node.scores[guide],
+        node.id, node.step, parent.label(node.step), node.status == "pruned", node.look, node.scores[guide],
         child.best_score(), origin.winner[guide],
     )

@@ -1,78 +1,108 @@
-// The inspector: everything that is known of the selected node.
+// The inspector: everything that is known of the selected node, and what can be done with it.
 
+import { mountActions } from "./actions.js";
 import { get } from "./api.js";
-import { el, number, setText } from "./dom.js";
+import { el, setText } from "./dom.js";
+import { answers, factRows, marginBar, scoreRows } from "./facts.js";
+import { Picture } from "./picture.js";
 import { describe } from "./tree_keys.js";
 import { strings } from "/page/strings.js";
 
+const text = strings.inspector;
 const LONG = 14; // pictures of a path: of more the pictures are smaller
-
-function factRows(pairs) {
-  return el("dl", { class: "bs-facts" }, pairs.flatMap(([term, value, mark]) => [
-    el("dt", { text: term, class: mark ? "bs-guide" : null }), el("dd", { text: value, class: mark ? "bs-guide" : null }),
-  ]));
-}
+const REFRESH = 250; // ms after a node has changed before it is asked for again
 
 class Inspector {
-  constructor({ onSelect, onClose }) {
-    this.onSelect = onSelect;
-    this.heading = el("h2", { tabindex: "-1", text: strings.inspector.title });
-    this.close = el("button", { type: "button", class: "bs-close", "aria-label": strings.inspector.close, text: "×", onclick: onClose });
-    this.body = el("div", { class: "bs-inspector-body" });
-    this.element = el("aside", { class: "bs-inspector", "aria-label": "Inspector" },
+  constructor(stage) {
+    this.stage = stage;
+    this.heading = el("h2", { tabindex: "-1", text: text.title });
+    this.close = el("button", { type: "button", class: "bs-close", "aria-label": text.close, text: "×", onclick: () => stage.unpick() });
+    this.body = el("div", { class: "bs-inspector-body", tabindex: "0", role: "group", "aria-label": text.facts });
+    this.picture = new Picture(stage.slots.dialogs);
+    this.actions = mountActions(stage);
+    this.element = el("aside", { class: "bs-inspector", "aria-label": text.title, onkeydown: (event) => this.onKey(event) },
       [el("header", {}, [this.heading, this.close]), this.body]);
     this.clear();
   }
 
+  // On a phone the inspector lies over the page: Escape closes it and nothing else.
+  onKey(event) {
+    if (event.key !== "Escape" || !this.element.classList.contains("bs-open")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.stage.unpick();
+  }
+
   clear() {
-    setText(this.heading, strings.inspector.title);
-    this.body.replaceChildren(
-      el("div", { class: "bs-picture bs-empty", text: strings.inspector.empty }),
-      el("p", { class: "bs-muted", text: strings.inspector.hint }));
+    setText(this.heading, text.title);
+    this.body.replaceChildren(el("div", { class: "bs-picture bs-empty", text: text.empty }), el("p", { class: "bs-muted", text: text.hint }));
     this.element.classList.remove("bs-open");
   }
 
   fail(message) {
-    setText(this.heading, strings.inspector.title);
+    setText(this.heading, text.title);
     this.body.replaceChildren(el("p", { class: "bs-error", role: "alert", text: message }));
   }
 
   show(facts, open) {
+    const kept = this.facts && this.facts.id === facts.id && this.facts.run === facts.run ? this.body.scrollTop : 0;
+    this.facts = facts;
     setText(this.heading, facts.title);
-    const picture = facts.image
-      ? el("img", { class: "bs-picture", src: facts.image, width: 256, height: 256, alt: facts.alt })
-      : el("div", { class: "bs-picture bs-empty", text: facts.alt });
-    this.body.replaceChildren(
-      picture, this.path(facts),
+    this.body.replaceChildren(...[
+      this.picture.show(facts), this.path(facts),
       el("p", { class: `bs-why bs-why-${facts.state}`, text: facts.why }),
-      factRows(facts.scores.map((score) => [score.part ? `${score.name} (${score.part})` : score.name, number(score.value), score.part])),
-      factRows(facts.answers.map((answer) => [answer.text, `${answer.yes > 0.5 ? "yes" : "no"}, ${answer.by} ${number(answer.yes)}`])),
-      factRows(facts.pairs));
+      facts.otherwise && el("p", { class: "bs-muted", text: facts.otherwise }),
+      facts.margin && marginBar(facts.margin),
+      this.actions.show(facts),
+      facts.scores.length ? scoreRows(facts.scores) : null,
+      facts.answers.length ? answers(facts.answers) : null,
+      factRows(facts.pairs)].filter(Boolean));
+    this.body.scrollTop = kept;
     if (open) this.element.classList.add("bs-open");
   }
 
   path(facts) {
     const long = facts.path.length > LONG ? " bs-long" : "";
-    return el("ol", { class: `bs-path${long}`, "aria-label": strings.inspector.path }, facts.path.map((step) => el("li", {}, el("button", {
+    return el("ol", { class: `bs-path${long}`, "aria-label": text.path }, facts.path.map((step) => el("li", {}, el("button", {
       type: "button", title: step.label, "aria-label": step.label, "aria-current": step.id === facts.id ? "true" : null,
-      onclick: () => this.onSelect(step.id),
+      onclick: () => this.stage.pick(step.id, this.stage.lane, true),
     }, step.image ? el("img", { src: step.image, width: 32, height: 32, alt: "" }) : el("span", { text: step.short })))));
   }
 }
 
 export function mountInspector(stage) {
-  const inspector = new Inspector({ onSelect: (id) => stage.pick(id, stage.lane, true), onClose: () => stage.unpick() });
+  const inspector = new Inspector(stage);
+  let seen = null; // the row of the selected node when it was last asked for
+  let timer = null;
   stage.slots.inspector.append(inspector.element);
-  stage.on("select", async (id, lane, open) => {
-    if (id === null) return inspector.clear();
+
+  async function ask(id, lane, open) {
     const shown = stage.comparison.lanes[lane];
-    const row = shown.rows.get(id);
-    if (row) stage.emit("say", describe(row, shown.head));
+    seen = shown.rows.get(id);
     try {
       const facts = await get("/data/inspect", { run: shown.run, node: id });
       if (stage.selected === id && stage.lane === lane) inspector.show(facts, open);
     } catch (error) {
       if (stage.selected === id && stage.lane === lane) inspector.fail(error.message);
     }
+  }
+
+  // What is known of a node grows while the run goes on.
+  function refresh() {
+    const { selected, lane, comparison } = stage;
+    if (selected === null || !comparison.lanes[lane] || comparison.lanes[lane].rows.get(selected) === seen) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => stage.selected === selected && stage.lane === lane && ask(selected, lane, false), REFRESH);
+  }
+
+  stage.inspectAgain = () => stage.selected !== null && ask(stage.selected, stage.lane, false);
+  stage.on("frame", () => stage.following && refresh());
+  stage.on("live", () => stage.comparison && stage.inspectAgain());
+  stage.on("select", (id, lane, open) => {
+    clearTimeout(timer);
+    if (id === null) return inspector.clear();
+    const { rows, head } = stage.comparison.lanes[lane];
+    if (rows.get(id)) stage.emit("say", describe(rows.get(id), head));
+    ask(id, lane, open);
   });
 }

@@ -6,8 +6,10 @@
 // · "say" (sentence for people who listen) · "drawable" the drawing library is there.
 
 import { mountChart } from "./chart.js";
+import { mountChoose } from "./choose.js";
 import { mountCompare } from "./compare.js";
 import { Feed } from "./feed.js";
+import { mountInsights } from "./insights.js";
 import { mountInspector } from "./inspector.js";
 import { mountKeys } from "./keys.js";
 import { mountPlayer } from "./player.js";
@@ -20,8 +22,8 @@ import { mountToolbar } from "./toolbar.js";
 import { mountTrees } from "./trees.js";
 import { strings } from "/page/strings.js";
 
-const PARTS = [mountStatus, mountTrees, mountToolbar, mountPlayer, mountInspector, mountCompare, mountChart, mountKeys,
-  mountSharing];
+const PARTS = [mountStatus, mountTrees, mountToolbar, mountPlayer, mountInspector, mountChoose, mountCompare, mountChart, mountKeys,
+  mountInsights, mountSharing];
 const VIEW = { lanes: "both", thumbnails: true, pruned: true, labels: false, tidy: false, table: false };
 const SIDE_BY_SIDE = 1200; // px of width, as in page.css
 
@@ -65,7 +67,7 @@ export class Stage {
     if (!value || !value.run || value.ticket === this.asked) return;
     this.asked = value.ticket;
     this.unpick();
-    this.comparison = null;
+    this.comparison = this.lively = null;
     this.following = !value.replay;
     this.recorded = Boolean(value.replay);
     if (!value.replay) history.replaceState(null, "", `?run=${encodeURIComponent(value.run)}`);
@@ -93,7 +95,7 @@ export class Stage {
   settle(live) {
     if (this.lively === live) return;
     this.lively = live;
-    this.trigger("live", { live });
+    this.trigger("live", { live, run: this.comparison && this.comparison.run });
     this.emit("live", live);
   }
 

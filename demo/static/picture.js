@@ -1,0 +1,35 @@
+// A node's picture in the inspector: larger on demand, and to be saved.
+
+import { el } from "./dom.js";
+import { strings } from "/page/strings.js";
+
+const text = strings.inspector;
+
+export class Picture {
+  constructor(dialogs) {
+    this.large = el("img", { class: "bs-viewer-image", alt: "" });
+    this.caption = el("p", { class: "bs-muted" });
+    this.dialog = el("dialog", { class: "bs-dialog bs-viewer", "aria-label": text.large, onclick: (event) => event.target === this.dialog && this.dialog.close() }, [
+      el("form", { method: "dialog", class: "bs-dialog-close" }, el("button", { class: "bs-icon", "aria-label": text.closeLarge, text: "×" })),
+      this.large, this.caption]);
+    dialogs.append(this.dialog);
+  }
+
+  show(facts) {
+    if (!facts.image) return el("div", { class: "bs-picture bs-empty", text: facts.alt });
+    const name = `node-${facts.id}.jpg`;
+    return el("div", { class: "bs-shot" }, [
+      el("img", { class: "bs-picture", src: facts.image, width: 256, height: 256, alt: facts.alt }),
+      el("div", { class: "bs-shot-tools" }, [
+        el("button", { type: "button", class: "bs-icon", title: text.large, "aria-label": text.large, text: "⤢", onclick: () => this.open(facts) }),
+        el("a", { class: "bs-icon", href: facts.image, download: name, title: text.save, "aria-label": text.save, text: "⤓" })]),
+    ]);
+  }
+
+  open(facts) {
+    this.large.src = facts.image;
+    this.large.alt = facts.alt;
+    this.caption.textContent = `${facts.title} · ${facts.alt}`;
+    this.dialog.showModal();
+  }
+}
