@@ -49,7 +49,7 @@ class Insights:
 
         Raises BadRequest where there is no such run for this visitor.
         """
-        tree = self._library.reader(run, visitor).tree_now()
+        tree = self._library.tree(run, visitor)
         if tree.spec is None:
             raise BadRequest(strings.NOTHING_YET)
         kind, pending = kind_of(tree), self._catch_up(visitor)

@@ -20,7 +20,7 @@ def inspect(tree: Tree, run: str, id: int) -> Facts:
     kind = view.image_kind(tree, node)
     return {
         "id": id, "run": run, "title": node_name(tree, node, " · "), "state": view.states(tree)[id],
-        "why": why(tree, node), "otherwise": otherwise_said(tree, node), "margin": _margin(margin(tree, id)),
+        "why": why(tree, node), "otherwise": otherwise_said(tree, node), "margin": _margin(node, margin(tree, id)),
         "mark": node.mark, "image": kind and image_url(run, node.id, kind), "alt": alt_text(tree, node, kind),
         "scores": _scores(tree, node), "pairs": _pairs(tree, node), "path": _ancestors(tree, run, node),
         "resume": resume_refusal(tree, node), "steer": steer_actions(tree, node),
@@ -83,14 +83,15 @@ def _case(one: Otherwise) -> str:
     return strings.WITH_VERIFIER.format(verifier=guide_name(one.verifier), rank=one.rank + 1)
 
 
-def _margin(found: Margin | None) -> Facts | None:
+def _margin(node: Node, found: Margin | None) -> Facts | None:
+    """The margin, and what the sentence of the tree does not say of it."""
     if found is None:
         return None
     by = strings.ABOVE if found.by >= 0 else strings.SHORT
-    sentence = by.format(by=abs(found.by), cut=found.cut)
-    if found.toss_up:
-        sentence += strings.TOSS_UP.format(noise=found.noise)
-    return {**vars(found), "toss_up": found.toss_up, "said": sentence}
+    told = node.status == "pruned" and node.by == "verifier"
+    said = [] if told else [by.format(by=abs(found.by), cut=found.cut)]
+    said += [strings.TOSS_UP.format(noise=found.noise)] if found.toss_up else []
+    return {**vars(found), "by": found.by, "toss_up": found.toss_up, "said": " ".join(said)}
 
 
 # Numbers

@@ -90,6 +90,7 @@ def _settings(models: Models) -> tuple[list[gr.components.Component], Notice]:
         strategy = _choice(strings.STRATEGY, strategy_choices(models, models.searcher), DEFAULT_STRATEGY)
         strategy.elem_id = "bs-strategy"
         helps = _help(get_strategy(DEFAULT_STRATEGY).description)
+        chooser = gr.Checkbox(False, label=strings.CHOOSER, info=strings.CHOOSER_HELP, elem_id="bs-chooser")
         groups, parameters = _parameter_groups(models.steps)
         verifier = _choice(strings.VERIFIER, guide_choices(models), next(iter(models.verifiers)))
         gflop = Dial(1, models.max_gflop, value=models.default_gflop, step=1, label=strings.BUDGET, buttons=[])
@@ -99,7 +100,7 @@ def _settings(models: Models) -> tuple[list[gr.components.Component], Notice]:
         estimate = Notice(lines(line("info", ("plain", strings.LOADING))), elem_id="bs-estimate")
     _wire_choices(models, (model, about), (strategy, helps, groups), _looks(parameters))
     fixed = {"model": model, "strategy": strategy, "verifier": verifier, "judge": judge, "finalists": finalists,
-             "gflop": gflop, "seed": seed}  # fmt: skip
+             "gflop": gflop, "seed": seed, "chooser": chooser}  # fmt: skip
     return [*(fixed[name] for name in settings.FIXED[1:]), *parameters], estimate
 
 
@@ -268,14 +269,19 @@ def _wire_runs(context: Context, controls: tuple, shown: tuple, buttons: tuple[g
             return _restored(context.models, query)
         return _arrive(context, query.get("run"), context.visitors.of(request))
 
-    def lively(current: str, request: gr.Request, event: gr.EventData) -> Any:
-        own = bool(current) and context.library.owns(current, context.visitors.of(request))
-        return gr.update(interactive=own and bool(getattr(event, "live", False)))
+    def lively(request: gr.Request, event: gr.EventData) -> tuple[Any, Any]:
+        """The stage may have gone over to another run by itself: the button stops the one that is shown."""
+        shown = getattr(event, "run", None)
+        try:
+            own = context.library.owns(shown, context.visitors.of(request))
+        except BadRequest:
+            return gr.update(interactive=False), gr.skip()
+        return gr.update(interactive=own and bool(getattr(event, "live", False))), shown
 
     asked = [search.click, prompt.submit]
     gr.on(asked, begin, list(controls), [stage, run, hint, stop], concurrency_limit=None, **QUIET)
     stop.click(end, run, None, **INSTANT)
-    stage.live(lively, run, stop, **INSTANT)
+    stage.live(lively, None, [stop, run], **INSTANT)
     gr.context.Context.root_block.load(arrive, None, [stage, run, hint, *controls], **QUIET)
 
 

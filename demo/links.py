@@ -16,9 +16,9 @@ from demo import settings
 from demo.models import Models
 
 KEYS = {"p": "prompt", "m": "model", "s": "strategy", "v": "verifier", "j": "judge", "f": "finalists", "b": "gflop",
-        "seed": "seed"}  # fmt: skip
+        "seed": "seed", "c": "chooser"}  # fmt: skip
 NUMBERS = ("finalists", "gflop")
-OFF = "off"
+OFF, PERSON = "off", "person"
 DEFAULT_STRATEGY, DEFAULT_SEED = "beam_search", 7
 
 
@@ -38,7 +38,9 @@ def query_of(models: Models, spec: RunSpec) -> str:
 
 
 def _written(value: object) -> str:
-    """A number as short as it is exact."""
+    """A number as short as it is exact; a box that is ticked."""
+    if value is True:
+        return PERSON
     short = f"{value:g}" if isinstance(value, float) else str(value)
     return short if not isinstance(value, float) or float(short) == value else repr(value)
 
@@ -64,9 +66,16 @@ def spec_of(models: Models, query: Mapping[str, str]) -> RunSpec:
     values = settings.control_values(replace(usual, prompt="any prompt", strategy=strategy, params=params))
     for key, name in KEYS.items():
         if query.get(key):
-            values[settings.FIXED.index(name)] = _number(key, query[key]) if name in NUMBERS else query[key]
+            values[settings.FIXED.index(name)] = _value(key, name, query[key])
     spec = settings.read(models, values)
     return spec if query.get("p") else replace(spec, prompt="")
+
+
+def _value(key: str, name: str, text: str) -> object:
+    """What a control holds, from what an address says."""
+    if name == "chooser":
+        return text == PERSON
+    return _number(key, text) if name in NUMBERS else text
 
 
 def _number(key: str, text: str) -> float:

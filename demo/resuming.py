@@ -65,7 +65,7 @@ def able(context: Context, generator: str) -> list[str]:
 
 
 def _tree(context: Context, asked: dict[str, Any], visitor: str) -> Tree:
-    tree = context.library.reader(asked.get("run"), visitor).tree_now()
+    tree = context.library.tree(asked.get("run"), visitor)
     if tree.spec is None:
         raise BadRequest(strings.NOTHING_YET)
     return tree

@@ -18,6 +18,7 @@ from demo.routes.control import add_control
 from demo.routes.exports import add_exports
 from demo.routes.frames import add_frames
 from demo.routes.health import add_health
+from demo.routes.insights import add_insights
 from demo.routes.pages import add_about, add_gallery, add_lessons, add_pages, add_sheets
 from demo.routes.pictures import add_pictures
 from demo.routes.reply import add_errors
@@ -39,6 +40,7 @@ ROUTES = (
     add_lessons,
     add_about,
     add_control,
+    add_insights,
 )
 
 

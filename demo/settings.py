@@ -13,7 +13,7 @@ from core.compare import rival
 from core.registry import pick
 from core.search.budget import Cost
 from core.search.errors import BadRequest, PromptOutOfWorld
-from core.search.events import RunSpec
+from core.search.events import Chooser, RunSpec
 from core.search.guide import Guide
 from core.search.schema import Param, parse_value
 from core.search.search import MAX_FINALISTS, SEEDS
@@ -25,7 +25,8 @@ from demo.models import Models
 
 MAX_PROMPT = 300  # characters
 GIGA = 1e9
-FIXED = ("prompt", "model", "strategy", "verifier", "judge", "finalists", "gflop", "seed")  # controls of every strategy
+FIXED = ("prompt", "model", "strategy", "verifier", "judge", "finalists", "gflop", "seed",
+         "chooser")  # controls of every strategy
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def read(models: Models, values: Sequence[Any]) -> RunSpec:
         budget_flops=_number("budget", fixed["gflop"], 0, models.max_gflop) * GIGA,
         judge=judge,
         finalists=int(_number("number of finalists", fixed["finalists"], 1, MAX_FINALISTS)),
+        chooser=_chooser(fixed["chooser"]),
     )
 
 
@@ -98,6 +100,13 @@ def _seed(value: Any) -> int:
     if not re.fullmatch(r"[0-9]{1,19}", digits) or int(digits) >= SEEDS:
         raise BadRequest(f"The seed {value!r} is not possible: it is a whole number from 0 to {SEEDS - 1}.")
     return int(digits)
+
+
+def _chooser(person: Any) -> Chooser:
+    """Who decides which candidates survive, from a box that is ticked or not."""
+    if not isinstance(person, bool):
+        raise BadRequest(strings.BAD_REQUEST)
+    return "person" if person else "verifier"
 
 
 def _number(name: str, value: Any, low: float, high: float) -> float:
@@ -172,7 +181,7 @@ def control_values(spec: RunSpec) -> list[Any]:
     fixed = {
         "prompt": spec.prompt, "model": spec.generator, "strategy": spec.strategy, "verifier": spec.verifier,
         "judge": spec.judge or "", "finalists": spec.finalists, "seed": str(spec.seed),
-        "gflop": spec.budget_flops / GIGA if spec.budget_flops else None,
+        "gflop": spec.budget_flops / GIGA if spec.budget_flops else None, "chooser": spec.chooser == "person",
     }  # fmt: skip
     return [*(fixed[name] for name in FIXED), *(defaults | given).values()]
 

@@ -118,6 +118,12 @@ class Library:
                 self._readers.popitem(last=False)
             return self._readers[run]
 
+    def tree(self, run: Any, visitor: str = "") -> Tree:
+        """A run as far as its log says by now. Raises as `find` does."""
+        reader = self.reader(run, visitor)
+        reader.update()
+        return reader.tree
+
     def lanes(self, run: Any, visitor: str = "") -> list[Reader]:
         """The run and, where its meta names one that is here, the run beside it. Raises as `find` does."""
         first = self.reader(run, visitor)

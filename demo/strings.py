@@ -97,6 +97,8 @@ LOOKS = {"preview": "preview, as it is (cheap)", "rollout": "rollout, finished (
 LOOK_STEP = "ahead to step {step} ({label})"
 
 BUDGET = "Budget, GFLOP"
+CHOOSER = "You choose the survivors"
+CHOOSER_HELP = "The search waits at every choice until you have picked who goes on."
 SEED = "Seed: repeats a run"
 
 BUSY = "The server has {count} searches waiting, which is its limit. Try again in a minute."
@@ -123,7 +125,7 @@ WITH_FEWER = "only {width} kept"
 WITH_VERIFIER = "{verifier} as verifier (rank {rank})"
 ABOVE = "{by:.3f} above the best that was pruned ({cut:.3f})."
 SHORT = "Short by {by:.3f} of the last that was kept ({cut:.3f})."
-TOSS_UP = " A toss-up: until the next choice a score here changes by about {noise:.3f} anyway."
+TOSS_UP = "Until the next choice a score here changes by about {noise:.3f} anyway."
 NOTHING_YET = "Nothing of this run is there yet. Wait until its tree begins to grow."
 BAD_BUDGET = "A budget of {value} GFLOP is not possible: it is a number above 0, and at most {most:g}."
 FINISHED_NODE = "It is finished: nothing can be grown from it. Choose a node above it in the tree."
@@ -148,6 +150,7 @@ JS: dict[str, dict[str, Any]] = {
     "states": {
         "idle": "no run yet", "waiting": "waiting", "starting": "starting", "running": "searching", "done": "done",
         "beside": "done, diffusion goes on", "budget": "done, budget used", "cancelled": "stopped",
+        "asking": "your turn to choose", "paused": "paused", "elsewhere": "waits for its visitor",
         "failed": "failed", "interrupted": "interrupted", "replaying": "replaying",
     },
     "queue": {"next": "next in line", "place": "place {place} in line", "wait": "{place}, about {seconds} s"},
@@ -266,8 +269,8 @@ JS: dict[str, dict[str, Any]] = {
         "aboutPruned": "The search let this node go. A run that goes on from it shows whether that was right.",
         "strategy": "Strategy", "budget": "Budget, GFLOP",
         "budgetHelp": "the most it may spend; width or number of images follow from it",
-        "price": "It will search with {sizes}, for at most {gflop} GFLOP{seconds}; {way} of them compute the way to the "
-                 "node again.",
+        "price": "It will search with {sizes}, for at most {gflop} GFLOP{seconds}; {way} of them compute the way to "
+                 "the node again.",
         "seconds": ", about {seconds} s",
         "winner": "The result to beat: {score} by {verifier}.",
         "pricing": "Asking what this costs …",
@@ -296,19 +299,19 @@ JS: dict[str, dict[str, Any]] = {
         "step": "step at which the score was given", "correlation": "rank correlation",
         "scoreThen": "score when the node was left", "scoreFinal": "final score of the run from it",
         "hoverRuns": "%{customdata[1]} runs, %{customdata[2]} nodes",
-        "hoverRegret": "node %{customdata[2]}, %{customdata[3]}: %{x:.3f} became %{y:.3f}, %{customdata[4]} against the "
-                       "winner",
+        "hoverRegret": "node %{customdata[2]}, %{customdata[3]}: %{x:.3f} became %{y:.3f}, %{customdata[4]} against "
+                       "the winner",
         "basis": "Spearman correlation, averaged over {runs} stored runs of {generator} guided by {verifier} ({look}); "
                  "bars are standard errors. It grows more certain with every run.",
         "clearFrom": "From {label} on a score tells more than it hides.",
         "neverClear": "At no step seen so far does a score tell much about the final one.",
-        "noReliability": "No stored run of {generator} guided by {verifier} ({look}) has three scored nodes of one step "
-                         "that grew to an image. Run a search with a wider beam, or go on from pruned nodes.",
+        "noReliability": "No stored run of {generator} guided by {verifier} ({look}) has three scored nodes of one "
+                         "step that grew to an image. Run a search with a wider beam, or go on from pruned nodes.",
         "noRegret": "No run has gone on from a node yet. Open a pruned node and press Resume from here: its point will "
                     "stand here.",
-        "regretSaid": "{count} runs went on from a node: {right} did no better than the winner, so leaving the node was "
-                      "right (circles), {wrong} did better (triangles). Dotted lines lead to the winner. A click on a "
-                      "point opens its run.",
+        "regretSaid": "{count} runs went on from a node: {right} did no better than the winner, so leaving the node "
+                      "was right (circles), {wrong} did better (triangles). Dotted lines lead to the winner. A click "
+                      "on a point opens its run.",
         "pending": "{left} more runs are being read …",
         "looks": {"preview": "previews judged", "rollout": "rollouts judged"},
         "ahead": "looking ahead to step {step}",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 
 from core.search.errors import BadRequest
 from demo import resuming, strings
@@ -25,12 +26,13 @@ def add_insights(app: FastAPI, context: Context) -> None:
     @app.post("/data/resume")
     async def resume(request: Request) -> dict[str, Any]:
         asked = await read_body(request, "run", "node")
-        return await _in_thread(_begin, request, asked)
+        return await run_in_threadpool(_begin, request, asked)
 
     def _begin(request: Request, asked: dict[str, Any]) -> dict[str, Any]:
         require_models(context.models)
         plan = resuming.resume_plan(context, asked, context.visitors.of(request))
-        return {"run": launch(context, plan, request)}
+        private = context.library.audience(asked["run"]) == "private"   # its prompt is not for others either
+        return {"run": launch(context, plan, request, private)}
 
     @app.get("/data/reliability")
     def reliability(request: Request, run: str = "") -> dict[str, Any]:
@@ -39,12 +41,6 @@ def add_insights(app: FastAPI, context: Context) -> None:
     @app.get("/data/regret")
     def regrets(request: Request) -> dict[str, Any]:
         return insights.regrets(context.visitors.of(request))
-
-
-async def _in_thread(begin: Any, *args: Any) -> Any:
-    from starlette.concurrency import run_in_threadpool
-
-    return await run_in_threadpool(begin, *args)
 
 
 def _whole(text: str) -> int:

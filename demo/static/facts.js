@@ -30,7 +30,7 @@ export function marginBar(margin) {
       el("i", { class: "bs-margin-cut", style: `left:${place(cut)}` }),
       el("i", { class: "bs-margin-score", style: `left:${place(score)}` })]),
     el("div", { class: "bs-margin-ends", "aria-hidden": "true" }, [el("span", { text: number(low) }), el("span", { text: text.candidates }), el("span", { text: number(high) })]),
-    el("p", { class: "bs-muted" }, [tossUp ? el("strong", { class: "bs-badge", text: text.tossUp }) : "", said]),
+    said ? el("p", { class: "bs-muted" }, [tossUp ? el("strong", { class: "bs-badge", text: text.tossUp }) : "", said]) : null,
   ]);
 }
 

@@ -118,7 +118,7 @@ class Insights {
 
 export function mountInsights(stage) {
   const insights = new Insights(stage);
-  stage.slots.share.before(insights.element);
+  stage.slots.dialogs.before(insights.element);
   stage.on("run", () => {
     insights.reliability = null;
     setTimeout(() => insights.load(), AGAIN);

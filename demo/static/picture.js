@@ -18,9 +18,9 @@ export class Picture {
   show(facts) {
     if (!facts.image) return el("div", { class: "bs-picture bs-empty", text: facts.alt });
     const name = `node-${facts.id}.jpg`;
-    return el("div", { class: "bs-shot" }, [
+    return el("div", { class: "bs-still" }, [
       el("img", { class: "bs-picture", src: facts.image, width: 256, height: 256, alt: facts.alt }),
-      el("div", { class: "bs-shot-tools" }, [
+      el("div", { class: "bs-still-tools" }, [
         el("button", { type: "button", class: "bs-icon", title: text.large, "aria-label": text.large, text: "⤢", onclick: () => this.open(facts) }),
         el("a", { class: "bs-icon", href: facts.image, download: name, title: text.save, "aria-label": text.save, text: "⤓" })]),
     ]);

@@ -58,9 +58,10 @@ class StatusLine {
     ] : []));
   }
 
-  stateOf({ live, queue }, { facts, shown, frames }) {
+  stateOf({ live, queue, state: doing, own }, { facts, shown, frames }) {
     if (!facts) return queue ? strings.states.waiting : strings.states.starting;
     const newest = shown === frames.length;
+    if (newest && ["asking", "paused"].includes(doing)) return own ? strings.states[doing] : strings.states.elsewhere;
     if (!live && newest && facts.state === "running") return strings.states.interrupted;
     if (live && newest && facts.state === "done") return strings.states.beside;
     return strings.states[facts.state];

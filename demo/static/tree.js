@@ -3,7 +3,7 @@
 
 import { palette } from "./dom.js";
 import { HoverCard } from "./tree_card.js";
-import { counts, edges, nodes, pictures, tickText } from "./tree_draw.js";
+import { counts, edges, marks, nodes, pictures, tickText } from "./tree_draw.js";
 import { meaning, target } from "./tree_keys.js";
 import { isBack, place, Scale } from "./tree_scale.js";
 import { tidied } from "./tree_tidy.js";
@@ -12,7 +12,7 @@ export class TreeView {
   // onSelect(id, open); onMore(step) when a person wants to see the nodes that are only counted.
   constructor(host, card, { onSelect, onMore }) {
     Object.assign(this, { host, onSelect, onMore, lane: null, head: null, selected: null, view: {} });
-    Object.assign(this, { pending: false, ready: false, boxed: "" });
+    Object.assign(this, { pending: false, ready: false, boxed: "", picked: new Set() }); // picked: whom a person is choosing
     this.card = new HoverCard(card, this);
     host.addEventListener("keydown", (event) => this.onKey(event));
     new ResizeObserver(() => this.redraw()).observe(host);
@@ -91,7 +91,7 @@ export class TreeView {
     const rows = this.drawn();
     const scene = {
       rows, byId: new Map(rows.map((row) => [row.id, row])), path: this.path(), scale: this.scale(rows), head: this.head,
-      run: this.lane && this.lane.run, selected: this.selected, view: this.view, colours: palette(this.host), hidden: this.hidden(),
+      run: this.lane && this.lane.run, selected: this.selected, picked: this.picked, view: this.view, colours: palette(this.host), hidden: this.hidden(),
     };
     const config = { displayModeBar: false, responsive: false, doubleClick: "reset", showTips: false };
     window.Plotly.react(this.host, [...edges(scene), nodes(scene)], this.layout(scene), config);
@@ -114,7 +114,7 @@ export class TreeView {
       uirevision: `${this.lane ? this.lane.run : ""}${down}${this.view.tidy}${this.view.pruned}`,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: colours.font, size: 12, color: colours.muted },
-      images: this.view.thumbnails ? pictures(scene) : [], annotations: counts(scene),
+      images: this.view.thumbnails ? pictures(scene) : [], annotations: [...counts(scene), ...marks(scene)],
     };
   }
 

@@ -53,14 +53,14 @@ function arc(parent, row) {
 }
 
 export function nodes(scene) {
-  const { rows, path, selected, scale, colours, head, view } = scene;
+  const { rows, path, selected, picked, scale, colours, head, view } = scene;
   const [low, high] = head.span;
   const edge = (row) =>
-    row.id === selected ? colours.selected
+    row.id === selected || picked.has(row.id) ? colours.selected
       : path.has(row.id) ? colours.best
         : row.state === "pruned" ? colours.faint : colours.muted;
   const slim = scale.perUnit < 26; // px: small nodes would be all frame
-  const width = (row) => (row.id === selected ? 4 : path.has(row.id) ? (slim ? 2.5 : 3.5) : row.state === "pruned" || slim ? 1 : 1.5);
+  const width = (row) => (row.id === selected || picked.has(row.id) ? 4 : path.has(row.id) ? (slim ? 2.5 : 3.5) : row.state === "pruned" || slim ? 1 : 1.5);
   const named = (row) => view.labels && row.score !== null && scale.size(row) >= LEGIBLE;
   return {
     type: "scatter", mode: view.labels ? "markers+text" : "markers", hoverinfo: "none",
@@ -107,6 +107,16 @@ function chosen({ rows, path, scale }) {
 export function tickText(labels, scale) {
   const every = Math.ceil(labels.length / Math.max(4, Math.floor((scale.down ? scale.height : scale.width) / 48)));
   return labels.map((label, i) => (i % every && i !== labels.length - 1 ? "" : label));
+}
+
+// What a person pinned (+) or forbade (x): a sign at the corner, so that it needs no colour.
+export function marks({ rows, scale, colours }) {
+  return rows.filter((row) => row.mark).map((row) => {
+    const [x, y] = scale.place(row);
+    const corner = scale.size(row) / 2;
+    const [text, color] = row.mark === "pin" ? ["<b>+</b>", colours.selected] : ["<b>×</b>", colours.best];
+    return { x, y, text, showarrow: false, xshift: corner, yshift: corner, font: { size: 13, color }, bgcolor: colours.panel, bordercolor: color, borderpad: 1, opacity: 0.95 };
+  });
 }
 
 // How many nodes of a step are only counted; a click on it shows them.

@@ -6,6 +6,7 @@ import { TreeView } from "./tree.js";
 import { strings } from "/page/strings.js";
 
 const text = strings.tree;
+const BACK = ["renoise", "neighbour"]; // ways to be made that lead back into noise
 
 function legend() {
   const ends = [el("span", { class: "bs-end" }), el("span", { class: "bs-end" })];
@@ -60,7 +61,7 @@ export function mountTrees(stage) {
     if (!stage.comparison) return;
     panes.forEach((pane) => pane.show(stage.comparison));
     const { head } = stage.comparison;
-    key.back.hidden = !stage.comparison.lanes.some((lane) => [...lane.rows.values()].some((row) => row.made !== "step"));
+    key.back.hidden = !stage.comparison.lanes.some((lane) => [...lane.rows.values()].some((row) => BACK.includes(row.made)));
     head.span.forEach((end, index) => setText(key.ends[index], number(end, 2)));
   };
   stage.on("drawable", () => stage.trees.forEach((tree) => tree.redraw()));

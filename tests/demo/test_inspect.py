@@ -60,8 +60,9 @@ def test_the_margin_and_what_would_have_been_otherwise_are_told_for_every_candid
         assert (facts["margin"] is None) == (found is None)
         if found is None:
             continue
-        assert f"{abs(found.by):.3f}" in facts["margin"]["said"]
-        assert ("toss-up" in facts["margin"]["said"]) == facts["margin"]["toss_up"]
+        told = facts["why"] + facts["margin"]["said"]
+        assert told.count(f"{abs(found.by):.3f}") >= 1 and facts["margin"]["by"] == found.by
+        assert ("changes by about" in facts["margin"]["said"]) == facts["margin"]["toss_up"]
         fall = [one for one in otherwise(tree, node.id) if node.status != "pruned"]
         assert (facts["otherwise"] is not None) == bool(fall)
         for one in fall:
