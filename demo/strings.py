@@ -150,7 +150,7 @@ JS: dict[str, dict[str, Any]] = {
     "states": {
         "idle": "no run yet", "waiting": "waiting", "starting": "starting", "running": "searching", "done": "done",
         "beside": "done, diffusion goes on", "budget": "done, budget used", "cancelled": "stopped",
-        "asking": "your turn to choose", "paused": "paused", "elsewhere": "waits for its visitor",
+        "asking": "your turn", "paused": "paused", "elsewhere": "waits for its visitor",
         "failed": "failed", "interrupted": "interrupted", "replaying": "replaying",
     },
     "queue": {"next": "next in line", "place": "place {place} in line", "wait": "{place}, about {seconds} s"},
@@ -305,6 +305,7 @@ JS: dict[str, dict[str, Any]] = {
                  "bars are standard errors. It grows more certain with every run.",
         "clearFrom": "From {label} on a score tells more than it hides.",
         "neverClear": "At no step seen so far does a score tell much about the final one.",
+        "few": "They are few: this may be chance.",
         "noReliability": "No stored run of {generator} guided by {verifier} ({look}) has three scored nodes of one "
                          "step that grew to an image. Run a search with a wider beam, or go on from pruned nodes.",
         "noRegret": "No run has gone on from a node yet. Open a pruned node and press Resume from here: its point will "

@@ -8,12 +8,13 @@ import { strings } from "/page/strings.js";
 const text = strings.insights;
 const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const AGAIN = 400; // ms until the server is asked for the runs that it had no time to read
+const FEW = 8; // runs: of fewer no pattern is sure
 const CLEAR = 0.5; // rank correlation from which a score tells more than it hides
 
 function layoutOf(host, colours, xaxis, yaxis) {
   const axis = { gridcolor: colours.line, zeroline: false, linecolor: colours.line, fixedrange: true, tickfont: { size: 12, color: colours.muted } };
   return {
-    width: host.clientWidth, height: host.clientHeight, margin: { l: 54, r: 14, t: 8, b: 44 }, showlegend: false, dragmode: false,
+    width: host.clientWidth, height: host.clientHeight, margin: { l: 54, r: 14, t: 8, b: 52 }, showlegend: false, dragmode: false,
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: colours.font, size: 12, color: colours.muted },
     hoverlabel: { bgcolor: colours.panel, bordercolor: colours.muted, font: { color: colours.ink } },
     xaxis: { ...axis, ...xaxis }, yaxis: { ...axis, ...yaxis },
@@ -90,8 +91,9 @@ class Insights {
     const layout = () => layoutOf(this.first.chart, colours,
       { title: { text: text.step, font: { size: 12 } }, range: [0.5, labels.length - 0.5], tickvals: labels.slice(0, -1).map((_, i) => i + 1), ticktext: labels.slice(0, -1) },
       { title: { text: text.correlation, font: { size: 12 } }, range: [-1.05, 1.05], zeroline: true, zerolinecolor: colours.faint });
+    const few = runs < FEW ? ` ${text.few}` : "";
     const told = clear ? fill(text.clearFrom, { label: clear.label }) : text.neverClear;
-    this.first.draw([trace], layout, `${fill(text.basis, facts)} ${told}`);
+    this.first.draw([trace], layout, `${fill(text.basis, facts)} ${told}${few}`);
   }
 
   // A point a run: score when pruned against its final score; a thin line leads to the winner it is measured by.
