@@ -72,13 +72,14 @@ def add_exports(app: FastAPI, context: Context) -> None:
         """A file as the body: a run.zip is kept as a run of this visitor, a result gives back its settings."""
         with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
             await _receive(request, file)
-            return await run_in_threadpool(_open, file, context.visitors.of(request))
+            return await run_in_threadpool(_open, file, request)
 
-    def _open(file: BinaryIO, visitor: str) -> dict[str, str]:
+    def _open(file: BinaryIO, request: Request) -> dict[str, str]:
         file.seek(0)
         if file.read(len(SIGNATURE)) == SIGNATURE:
             file.seek(0)
             return {"href": f"/?{links.query_of(context.models, spec_in(file.read()))}"}
+        visitor = context.visitors.admit(request)   # a run that is kept counts as one that is started
         with one_at_a_time:   # each may need some hundred megabytes
             run = import_archive(context.store, file, {"owner": hashed(visitor), "private": False})
         return {"run": run, "href": f"/?run={run}"}

@@ -16,9 +16,10 @@ function titleOf({ head, live, lanes: [{ facts }] }) {
   return facts.best ? `✓ ${number(facts.best.score, 2)} · ${ending}` : ending;
 }
 
-// A recorded run that a first visit shows is nobody's: the page keeps its own title.
+// A recorded run that a first visit or a lesson shows is nobody's: the page keeps its own title.
 export function mountTitle(stage) {
+  const explores = Boolean(document.getElementById("bs-search"));
   stage.on("frame", () => {
-    if (!stage.recorded) document.title = titleOf(stage.comparison);
+    if (explores && !stage.recorded) document.title = titleOf(stage.comparison);
   });
 }

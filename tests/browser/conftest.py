@@ -109,5 +109,5 @@ def open_page(browser, contexts):
 
 
 def _check_local(url: str, wrong: list[str]) -> None:
-    if not url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+    if not url.startswith(("http://127.0.0.1:", "data:", "blob:", "file:")):
         wrong.append(f"request to {url}")

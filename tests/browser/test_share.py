@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from core.result_png import spec_in
 from core.runs import RunStore
+from tests.browser.axe import findings
 
 PROMPT = "a red car to the left of a green apple"
 DROP = """([name, data]) => {
@@ -131,6 +132,21 @@ def test_the_dialog_is_left_with_escape_and_the_search_goes_on(page):
     expect(page.locator(".bs-share")).to_be_hidden()
     assert page.evaluate("window.stopped") is None
     assert page.evaluate("document.activeElement.className") == "bs-share-open"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_shuts_anybody_out_of_sharing_and_replays(address, open_page, browser, run, tmp_path, scheme):
+    page = open_page(f"{address}/?run={run}", color_scheme=scheme)
+    page.wait_for_selector(".bs-status[data-state=done]")
+    page.click(".bs-share-open")
+    expect(page.get_by_label("Link to the settings", exact=True)).to_be_visible()
+    assert findings(page) == []
+    (tmp_path / "replay.html").write_bytes(saved(page, "replay.html"))
+    for width in (1440, 320):
+        alone = open_page((tmp_path / "replay.html").as_uri(), width, 800, ready=".node", color_scheme=scheme)
+        alone.locator("[data-id='1']").first.click()
+        assert findings(alone) == []
+        assert alone.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_title_tells_how_the_run_ended(page):
