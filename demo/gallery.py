@@ -11,6 +11,7 @@ from core.search.events import Improved, RunSpec
 from core.search.tree import Tree
 from demo import strings, view
 from demo.inspect import image_url
+from demo.lessons import LESSONS
 from demo.links import query_of
 from demo.models import Models
 from demo.settings import GIGA, method
@@ -59,7 +60,8 @@ class Gallery:
         return card | {"lanes": [lane_of(store, one) for one in lanes]}
 
     def _card(self, store: RunStore, info: RunInfo, recorded: bool) -> Card | None:
-        marks = {"pinned": info.pinned, "recorded": recorded, "live": info.status == "running"}
+        marks = {"pinned": info.pinned, "live": info.status == "running",
+                 "recorded": recorded, "lesson": store.root == LESSONS}  # fmt: skip
         with self._lock:
             if known := self._cards.get(info.run):
                 self._cards.move_to_end(info.run)

@@ -31,6 +31,7 @@ PROMPTS = (
     "a red car to the left of a tree", "two cats below a crown", "a purple balloon above a yellow book",
     "a blue hat to the right of a dog", "a dog and a green apple", "three red apples",
 )  # fmt: skip
+FIRST = {"scales": 0, "best_of_n": 1, "greedy": 4, "beam": 4, "verifiers": 2, "matched": 3}  # prompt to begin with
 SEEDS = range(8)
 PREVIEW = {"look": "preview"}
 GREEDY, BEAM, IMAGES, BEST_OF = {"branch": 4, **PREVIEW}, {"width": 3, "branch": 4, **PREVIEW}, 12, 8
@@ -214,7 +215,8 @@ def record_lessons(models: Models, out: Path = LESSONS, say: Callable[[str], Non
 
 
 def _first(studio: Studio, recipe: Callable[[Studio, str, int], Scenes], name: str) -> dict[str, Any]:
-    for seed, prompt in product(SEEDS, PROMPTS):
+    prompts = PROMPTS[FIRST[name]:] + PROMPTS[: FIRST[name]]
+    for seed, prompt in product(SEEDS, prompts):
         if scenes := recipe(studio, prompt, seed):
             return {"prompt": prompt, "seed": seed, "scenes": scenes}
     raise BadRequest(f"no prompt and seed of {len(PROMPTS) * len(SEEDS)} shows what lesson {name!r} says: "

@@ -338,7 +338,7 @@ JS |= {
         "heading": "Gallery",
         "intro": "Runs recorded with this version, and the runs that you started in this browser.",
         "search": "Search in prompts and settings", "filter": "Which runs", "all": "All", "own": "Yours",
-        "recorded": "Recorded", "pinned": "Pinned", "loading": "Loading the runs …",
+        "recorded": "Recorded", "lesson": "Lesson", "pinned": "Pinned", "loading": "Loading the runs …",
         "none": "No run matches. Change the words or the filter.",
         "noneOwn": "You have started no run in this browser yet. Runs you start on Explore are kept here.",
         "explore": "Go to Explore", "open": "Open", "restore": "Use settings",

@@ -49,7 +49,7 @@ class Card {
       el("p", { class: "bs-muted", text: `${run.method} · seed ${run.seed}` }),
       el("p", { class: "bs-muted", text: `${gflop(run.gflop)} GFLOP · ${run.nodes} nodes · ${day(run.created)}` }),
       run.parent ? el("p", { class: "bs-muted", text: text.resumed + (run.regret ? `: ${run.regret}` : "") }) : null,
-      el("p", { class: "bs-badges" }, [run.recorded ? badge("recorded", text.recorded) : badge("own", text.own), this.pinned,
+      el("p", { class: "bs-badges" }, [run.recorded ? badge("recorded", run.lesson ? text.lesson : text.recorded) : badge("own", text.own), this.pinned,
         ["done", "budget"].includes(run.state) ? null : badge("state", strings.states[run.state] || run.state)]),
     ]);
   }

@@ -89,7 +89,7 @@ class Lessons {
     this.next = el("button", { type: "button", class: "bs-button bs-primary", onclick: () => this.step(1) });
     this.attempt = el("a", { class: "bs-button", title: text.tryHint, text: text.try });
     this.card.append(this.place, this.title, this.chips, this.live,
-      el("div", { class: "bs-lesson-buttons" }, [this.back, this.next]), el("p", {}, this.attempt));
+      el("div", { class: "bs-lesson-buttons" }, [this.back, this.next, this.attempt]));
   }
 
   // The address holds the lesson and the scene, so that a teacher can send a link to it: ?lesson=3&scene=2.

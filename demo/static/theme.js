@@ -1,5 +1,5 @@
 // Light or dark, before anything is painted: what was chosen with the button in the top bar, else what the system says.
-// A plain script, not a module, so that no page flashes in the wrong colours.
+// Also hides the parts that the address names: ?hide=settings,chart. A plain script, not a module, so that no page flashes in the wrong colours.
 (() => {
   const KEY = "beamscope-theme";
   const kept = () => { try { return localStorage.getItem(KEY); } catch { return null; } };
@@ -13,7 +13,13 @@
     document.documentElement.style.colorScheme = theme;
   }
 
+  function hide() {
+    const names = (new URLSearchParams(location.search).get("hide") || "").split(",").filter((name) => /^[a-z]+$/.test(name));
+    document.body.classList.add(...names.map((name) => `bs-hide-${name}`));
+  }
+
   function start() {
+    hide();
     if (kept() || document.body.classList.contains("bs-document")) show(wanted());
     new MutationObserver(() => { if (kept() && document.body.classList.contains("dark") !== (wanted() === "dark")) show(wanted()); })
       .observe(document.body, { attributeFilter: ["class"] }); // Gradio follows the system on its own

@@ -29,6 +29,7 @@ export function mountToolbar(stage) {
     lanes.element.classList.toggle("bs-absent", stage.comparison.lanes.length < 2);
     stage.comparison.lanes.forEach((lane, index) => setText(lanes.buttons.get(String(index)), lane.label.split(" · ")[0]));
   };
+  lanes.element.classList.add("bs-absent"); // buttons without a name until there is a run
   const phone = matchMedia(PHONE);
   const fit = () => {
     lanes.buttons.get("both").hidden = phone.matches;

@@ -15,7 +15,7 @@ PICTURES = os.environ.get("BEAMSCOPE_PICTURES")
 PAGES = {
     "explore": ("/", ".bs-plot .main-svg"), "gallery": ("/gallery", ".bs-run"),
     "learn": ("/learn?lesson=4&scene=2", ".bs-plot .main-svg"), "about": ("/about", ".bs-fold"),
-    "compare": ("/compare?runs={runs}", ".bs-overlay-chart .main-svg"),
+    "compare": ("/compare?runs={runs}", ".bs-overlay-chart .main-svg"), "lost": ("/?run=nothing", ".bs-plot"),
 }  # fmt: skip
 
 
@@ -24,6 +24,15 @@ def chosen_node(page):
     page.wait_for_function("() => window.beamscope && window.beamscope.comparison")
     page.evaluate("() => window.beamscope.pick(3, 0, true)")
     expect(page.locator(".bs-inspector")).to_contain_text("Node 3")
+
+
+def share(page):
+    page.get_by_role("button", name="Share").click()
+    expect(page.locator("dialog[open]")).to_be_visible()
+
+
+def no_such_run(page):
+    expect(page.locator("#bs-hint")).to_contain_text("no run")
 
 
 def tray(page):
@@ -41,7 +50,8 @@ def open_card(page):
 
 
 STATES = [
-    ("explore", chosen_node), ("gallery", None), ("gallery", tray), ("gallery", nothing_found),
+    ("explore", chosen_node), ("explore", share), ("lost", no_such_run),
+    ("gallery", None), ("gallery", tray), ("gallery", nothing_found),
     ("learn", None), ("about", open_card), ("compare", None),
 ]  # fmt: skip
 
@@ -77,7 +87,7 @@ def test_nothing_shuts_anybody_out_in_light_or_dark(open_page, address, runs, na
         assert page.evaluate("() => document.body.classList.contains('dark')") is (theme == "dark")
         picture(page, f"{label}-{theme}")
         assert findings(page) == []
-        page.click(".bs-theme")
+        page.evaluate("() => document.querySelector('.bs-theme').click()")  # it may lie behind a dialog
     assert page.evaluate("() => document.body.classList.contains('dark')") is False
 
 
