@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from core.result_png import result_png
 from core.runs import RunStore
 from core.search.budget import GIGA, Cost
 from core.search.events import Event, Failed, Finished, Pruned, RunSpec
@@ -123,10 +124,12 @@ def ending(tree: Tree, status: str) -> str:
 
 
 def export(store: RunStore, run: str, tree: Tree, folder: Path) -> Path | None:
-    """Write the previews, run.json with all events, and best.png; the path of the last, if there is a best."""
+    """Write the previews, run.json with all events, and best.png with the spec in it; its path, if there is a best."""
     shutil.copytree(store.folder(run) / "previews", folder / "previews", dirs_exist_ok=True,
                     ignore=shutil.ignore_patterns("*.png"))
     events = [event.to_json() for event in store.load(run)]
     (folder / "run.json").write_text(json.dumps({"run": run, **store.meta(run), "events": events}))
-    best = tree.best()
-    return Path(shutil.copy(store.best_image(run, best.id), folder / "best.png")) if best else None
+    if tree.best() is None:
+        return None
+    (folder / "best.png").write_bytes(result_png(store, run))
+    return folder / "best.png"

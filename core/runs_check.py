@@ -21,7 +21,7 @@ from core.search.search import check_spec
 from core.search.strategies.registry import checked_params
 from core.search.tree import Tree
 
-MAX_EVENTS, MAX_NODES, MAX_STEPS = 50_000, 20_000, 512
+MAX_EVENTS, MAX_NODES, MAX_STEPS = 20_000, 20_000, 512
 MAX_TEXT = 10_000                # characters of any text but a state
 MAX_STATE = 2**20                # characters of a frozen state
 LARGEST = 2.0**1000              # of numbers: their sums stay finite

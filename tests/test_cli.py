@@ -15,6 +15,7 @@ from PIL import Image
 from core import cli
 from core.generators.registry import GENERATORS
 from core.registry import Entry, lazy
+from core.result_png import spec_in
 from core.runs import RunStore
 from core.search.errors import WeightsMissing
 from core.search.events import from_json
@@ -132,7 +133,7 @@ def test_out_holds_picture_log_and_previews(world, tmp_path):
     out = tmp_path / "deep" / "out"
     result = world.json("search", "digits", "--out", str(out))
     assert result["best"]["image"] == str(out / "best.png")
-    Image.open(out / "best.png").load()
+    assert spec_in((out / "best.png").read_bytes()).prompt == "digits"
     data = json.loads((out / "run.json").read_text())
     assert (data["run"], data["title"]) == (result["run"], "digits")
     tree = Tree.of(map(from_json, data["events"]))
