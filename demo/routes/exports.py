@@ -12,6 +12,8 @@ from core.archive_read import MAX_ARCHIVE, import_archive
 from core.result_png import SIGNATURE, result_png, spec_in
 from core.runs import RunStore
 from core.search.errors import BadRequest
+from core.search.events import RunSpec
+from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
 from demo import links, remote, strings
 from demo.context import Context
@@ -28,10 +30,10 @@ def add_exports(app: FastAPI, context: Context) -> None:
 
     @app.get("/data/share")
     def share(request: Request, run: str = "") -> dict[str, Any]:
-        """The address of a run's settings, and the files of it that can be had now."""
+        """The address of a run's settings, if they make it, and the files of it that can be had now."""
         tree = _tree(context.library.find(run, context.visitors.of(request)), run)
         files = [*(["result.png"] if tree.best() else []), "run.zip", "replay.html", *FILMS]
-        return {"settings": f"/?{links.query_of(context.models, tree.spec)}", "files": files}
+        return {"settings": _settings_link(context, tree.spec), "files": files}
 
     @app.get("/data/export/run.zip")
     def whole_run(request: Request, run: str = "") -> Response:
@@ -83,6 +85,13 @@ def add_exports(app: FastAPI, context: Context) -> None:
         with one_at_a_time:   # each may need some hundred megabytes
             run = import_archive(context.store, file, {"owner": hashed(visitor), "private": False})
         return {"run": run, "href": f"/?run={run}"}
+
+
+def _settings_link(context: Context, spec: RunSpec) -> str | None:
+    """None where settings alone do not give the run again: it goes on from a node, or its strategy is not here."""
+    if spec.origin or spec.strategy not in STRATEGIES:
+        return None
+    return f"/?{links.query_of(context.models, spec)}"
 
 
 def _tree(store: RunStore, run: str) -> Tree:

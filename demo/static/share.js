@@ -39,7 +39,7 @@ class ShareDialog {
     this.element.showModal();
     try {
       const shared = await get("/data/share", { run });
-      this.links.append(this.link(text.settings, new URL(shared.settings, location.origin).href, text.settings_note));
+      if (shared.settings) this.links.append(this.link(text.settings, new URL(shared.settings, location.origin).href, text.settings_note));
       this.files.replaceChildren(...this.offers(run, shared.files));
       if (shared.snippet) this.program.replaceChildren(...this.snippet(shared.snippet));
     } catch (error) {

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -9,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from core.result_png import spec_in, with_spec
 from core.runs import RunStore
+from core.search.events import Origin, Started
 from demo import strings
 from demo.record import record
 from demo.server import build_app
@@ -118,8 +120,6 @@ def test_all_files_of_a_run_that_is_over_are_offered_and_made(app, client):
 
 
 def test_before_the_first_image_only_what_is_there_is_offered(app, client):
-    from core.search.events import Started
-
     with app[1].create(read()) as writer:
         assert "Nothing of this run" in ask(client, "/data/share", run=writer.run).json()["error"]
         writer.append(Started(seq=0, seconds=0.0, spec=read(), num_steps=1, step_labels=("1x1",)))
@@ -127,3 +127,13 @@ def test_before_the_first_image_only_what_is_there_is_offered(app, client):
         for name in ("replay.html", "replay.webp", "run.zip"):
             assert ask(client, f"/data/export/{name}", run=writer.run).status_code == 200
         assert "no finished image" in ask(client, "/data/export/result.png", run=writer.run).json()["error"]
+
+
+def test_settings_that_do_not_give_the_run_again_are_no_link(app, client):
+    """A run that goes on from a node of another begins where no settings lead."""
+    origin = Origin("20261123-000000-00000000", 3, 1, "AA==", (1,), {})
+    with app[1].create(read()) as writer:
+        spec = replace(read(), origin=origin)
+        writer.append(Started(seq=0, seconds=0.0, spec=spec, num_steps=6, step_labels=("x",) * 6))
+    shared = ask(client, "/data/share", run=writer.run).json()
+    assert shared["settings"] is None and "run.zip" in shared["files"]
