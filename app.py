@@ -1,6 +1,7 @@
-"""Serve Beamscope: `python app.py [--host HOST] [--port PORT] [--share]`."""
+"""Serve Beamscope: `python app.py [--host HOST] [--port PORT] [--share] [--password PASSWORD]`."""
 
 import argparse
+import os
 
 import uvicorn
 
@@ -15,8 +16,10 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--share", action="store_true", help="also open a public address through Gradio's relay")
+    parser.add_argument("--password", default=os.environ.get("BEAMSCOPE_PASSWORD"),
+                        help="asked of every visitor (default: BEAMSCOPE_PASSWORD, which other users cannot read)")
     args = parser.parse_args()
-    app = build_app(embedded_models(), RunStore())
+    app = build_app(embedded_models(), RunStore(), password=args.password)
     if args.share:
         open_tunnel(args.port)
     print(f"Beamscope is at http://{args.host}:{args.port}", flush=True)

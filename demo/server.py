@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from core.runs import RunStore
 from demo.context import Context, make_context
+from demo.gate import BodyMiddleware, PasswordMiddleware
 from demo.layout import build_page
 from demo.lessons import LESSONS
 from demo.models import Models
@@ -23,7 +24,7 @@ from demo.routes.pages import add_about, add_gallery, add_lessons, add_pages, ad
 from demo.routes.pictures import add_pictures
 from demo.routes.reply import add_errors
 from demo.theme import make_theme, page_css
-from demo.visitors import VisitorMiddleware
+from demo.visitors import VisitorMiddleware, Visitors
 
 RECORDED = Path(__file__).parents[1] / "assets" / "runs"
 HEAD = '<script src="/page/theme.js"></script>'
@@ -44,11 +45,20 @@ ROUTES = (
 )
 
 
-def build_app(models: Models, store: RunStore, recorded: Sequence[Path] = (RECORDED, LESSONS)) -> FastAPI:
-    """The whole application. `recorded`: folders of runs that are shown and never written."""
-    context = make_context(models, store, recorded)
+def build_app(
+    models: Models, store: RunStore, recorded: Sequence[Path] = (RECORDED, LESSONS), password: str | None = None,
+    visitors: Visitors | None = None,
+) -> FastAPI:
+    """The whole application. `recorded`: folders of runs that are shown and never written.
+
+    password: asked of everybody, for everything; visitors: who may start how many searches, if not as usual.
+    """
+    context = make_context(models, store, recorded, visitors)
     app = FastAPI(lifespan=_lifespan(context), docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(VisitorMiddleware)
+    app.add_middleware(VisitorMiddleware)  # the last one added is the first to see a request
+    app.add_middleware(BodyMiddleware)
+    if password:
+        app.add_middleware(PasswordMiddleware, password=password)
     for add in ROUTES:
         add(app, context)
     return gr.mount_gradio_app(

@@ -12,8 +12,10 @@ from core.resume import resumed
 from core.runs import RunStore
 from core.search.events import RunSpec
 from demo.lessons import LESSONS
+from demo.limits import Rate
 from demo.record import record
 from demo.server import build_app
+from demo.visitors import Visitors
 from tests.painted import painted_models
 
 LOST = 40  # a node of the third scale, pruned
@@ -28,7 +30,8 @@ def main(port: str, runs: str, recorded: str, pause: str) -> None:
         store, models = RunStore(folder), painted_models()
         run, _ = record(models, store, spec)
         record(models, store, resumed(store, run, LOST, spec.strategy, spec.params, spec.budget))
-    app = build_app(painted_models(float(pause)), RunStore(Path(runs)), [folder, LESSONS])
+    often = Visitors(Rate(1000, 0.1), Rate(1000, 0.1))  # one browser plays everybody
+    app = build_app(painted_models(float(pause)), RunStore(Path(runs)), [folder, LESSONS], visitors=often)
     uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning")
 
 
