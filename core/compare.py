@@ -9,11 +9,11 @@ from core.search.budget import Budget
 from core.search.events import Event, RunSpec
 
 
-def rival(spec: RunSpec, flops: float, generator: str) -> RunSpec:
-    """Best of n on another generator, n still to be fitted to `flops`; the rest as in `spec`."""
-    best_of_n = replace(spec, generator=generator, strategy="random_search", params={}, origin=None,
-                        chooser="verifier")
-    return best_of_n.with_budget(Budget(flops=flops))
+def rival(spec: RunSpec, flops: float, generator: str, strategy: str = "random_search") -> RunSpec:
+    """Another search, usually best of n, on another generator, its size still to be fitted to `flops`; the rest as
+    in `spec`."""
+    other = replace(spec, generator=generator, strategy=strategy, params={}, origin=None, chooser="verifier")
+    return other.with_budget(Budget(flops=flops))
 
 
 def race(*lanes: Iterator[Event]) -> Iterator[tuple[int, Event]]:

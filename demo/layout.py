@@ -4,42 +4,28 @@ No algorithm lives here. Handlers read the controls, call settings, the runner o
 """
 
 import json
-import logging
-import math
+import secrets
 from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import gradio as gr
 
-from core.registry import pick
-from core.search.errors import BadRequest, BeamscopeError, UnsupportedStrategy
+from core.search.errors import BadRequest
 from core.search.events import RunSpec
-from core.search.schema import Param
-from core.search.search import MAX_FINALISTS
-from core.search.strategies.registry import STRATEGIES, get_strategy, unsupported
 from demo import links, settings, strings
-from demo.component import Amount, Choice, Dial, Notice, Stage, line, lines
+from demo.asked import Asked, read_around
+from demo.component import Choice, Notice, Stage, line, lines
 from demo.context import Context
 from demo.launch import launch, require_models
 from demo.models import Models
 from demo.pages import top_bar
+from demo.panel import INSTANT, QUIET, Panel, guide_choices, make_panel
 from demo.remote import make_remote
 from demo.settings import GIGA
+from demo.words import complaint
 
-log = logging.getLogger(__name__)
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
-INSTANT = {**QUIET, "queue": False, "trigger_mode": "always_last"}
-FINEST = 1e-4  # step of a slider
-DEFAULT_STRATEGY = "beam_search"
-# Ends of sliders where the schema allows more: beyond them a tree is too large to be looked at, or nothing changes.
-SLIDER_END = {
-    "n": 128, "visits": 64, "particles": 32, "rounds": 32, "temper": 10,
-    "width": 16, "branch": 16, "paths": 16, "neighbours": 16, "draws": 16, "per_ancestor": 16, "scales": 16,
-    "start": 16, "jump": 16, "gain": 16, "every": 16,
-}  # fmt: skip
-WIDEST = 20  # span of a slider with fractions; of a larger one the steps are too coarse, and the number is typed
-FRACTIONS = 50  # that a slider with fractions has at least
+FRESH_SEEDS = 10**9
 
 
 def build_page(context: Context) -> gr.Blocks:
@@ -53,12 +39,12 @@ def build_page(context: Context) -> gr.Blocks:
         hint = Notice(elem_id="bs-hint")
         with gr.Row(elem_id="bs-body"):
             with gr.Column(elem_id="bs-settings", scale=0):
-                controls, estimate = _settings(models)
+                panel = make_panel(models)
             with gr.Column(elem_id="bs-view"):
                 stage = Stage(make_remote(context), elem_id="bs-stage")
-        _wire_prompt(models, prompt, controls[0], chips, hint)
-        _wire_settings(models, controls, estimate)
-        _wire_runs(context, (prompt, *controls), (stage, run, hint), (search, stop))
+        _wire_prompt(models, prompt, panel.model, chips, hint)
+        _wire_estimate(models, panel)
+        _wire_runs(context, (prompt, panel), (stage, run, hint), (search, stop))
     return page
 
 
@@ -81,155 +67,6 @@ def _example_row(models: Models) -> list[gr.Button]:
         return [gr.Button(text, size="sm") for text in models.examples]
 
 
-def _settings(models: Models) -> tuple[list[gr.components.Component], Notice]:
-    """Controls as in settings.FIXED without the prompt, then parameters; the notice of what they will cost."""
-    with gr.Accordion("Settings", open=True, elem_id="bs-panel"):
-        model = _choice(strings.MODEL, _choices(models.generators, strings.GENERATOR_NAMES), models.searcher)
-        model.elem_id = "bs-model"
-        about = _help(models.generators[models.searcher].description)
-        strategy = _choice(strings.STRATEGY, strategy_choices(models, models.searcher), DEFAULT_STRATEGY)
-        strategy.elem_id = "bs-strategy"
-        helps = _help(get_strategy(DEFAULT_STRATEGY).description)
-        chooser = gr.Checkbox(False, label=strings.CHOOSER, info=strings.CHOOSER_HELP, elem_id="bs-chooser")
-        groups, parameters = _parameter_groups(models.steps)
-        verifier = _choice(strings.VERIFIER, guide_choices(models), next(iter(models.verifiers)))
-        gflop = Dial(1, models.max_gflop, value=models.default_gflop, step=1, label=strings.BUDGET, buttons=[])
-        seed = gr.Textbox("7", label=strings.SEED, max_lines=1, max_length=19, elem_id="bs-seed",
-                          elem_classes="bs-amount")
-        judge, finalists = _advanced(models)
-        estimate = Notice(lines(line("info", ("plain", strings.LOADING))), elem_id="bs-estimate")
-    _wire_choices(models, (model, about), (strategy, helps, groups), _looks(parameters))
-    fixed = {"model": model, "strategy": strategy, "verifier": verifier, "judge": judge, "finalists": finalists,
-             "gflop": gflop, "seed": seed, "chooser": chooser}  # fmt: skip
-    return [*(fixed[name] for name in settings.FIXED[1:]), *parameters], estimate
-
-
-def _advanced(models: Models) -> tuple[Choice, Dial]:
-    with gr.Accordion(strings.ADVANCED, open=False, elem_id="bs-advanced"):
-        names = [(strings.NO_JUDGE, ""), *_choices(models.verifiers, strings.VERIFIER_NAMES)]
-        judge = _choice(strings.JUDGE, names, "")
-        finalists = Dial(1, MAX_FINALISTS, value=4, step=1, label=strings.FINALISTS, buttons=[])
-    return judge, finalists
-
-
-def _help(text: str) -> gr.Markdown:
-    return gr.Markdown(text, elem_classes="bs-help")
-
-
-def _choice(label: str, choices: list[tuple[str, Any]], value: Any) -> Choice:
-    return Choice(choices, value=value, label=label, filterable=False)
-
-
-def _choices(keys: Any, names: dict[str, str]) -> list[tuple[str, str]]:
-    return [(strings.name_of(names, key), key) for key in keys]
-
-
-def guide_choices(models: Models) -> list[tuple[str, str]]:
-    """Verifiers and ensembles by the names that people read."""
-    ensembles = [guide for guide in models.guides() if guide not in models.verifiers]
-    named = [(strings.OF_ALL.format(name=strings.guide_name(guide, whole=False)), guide) for guide in ensembles]
-    return [*_choices(models.verifiers, strings.VERIFIER_NAMES), *named]
-
-
-def strategy_choices(models: Models, model: str) -> list[tuple[str, str]]:
-    """All strategies; those that do not work on the model say so and come last."""
-    known = {**dict.fromkeys(strings.STRATEGY_NAMES), **STRATEGIES}
-    named = [(strings.name_of(strings.STRATEGY_NAMES, name), name) for name in known if name in STRATEGIES]
-    if model not in models.generators:
-        return named
-    refused = [unsupported(name, model, models.abilities(model)) is not None for _, name in named]
-    fit = [choice for choice, no in zip(named, refused, strict=True) if not no]
-    return fit + [
-        (strings.NOT_WITH_MODEL.format(name=label), name)
-        for (label, name), no in zip(named, refused, strict=True) if no
-    ]  # fmt: skip
-
-
-def _parameter_groups(steps: tuple[str, ...]) -> tuple[list[gr.Column], list[gr.components.Component]]:
-    """One group of controls a strategy, made from its signature; only the chosen strategy's is shown."""
-    groups, parameters = [], []
-    for name, strategy in STRATEGIES.items():
-        with gr.Column(visible=name == DEFAULT_STRATEGY) as group:
-            parameters += [parameter_control(name, param, steps) for param in strategy.params]
-        groups.append(group)
-    return groups, parameters
-
-
-def _looks(parameters: list[gr.components.Component]) -> list[Choice]:
-    """Those controls whose choices are the steps of the model."""
-    params = [param for strategy in STRATEGIES.values() for param in strategy.params]
-    return [control for control, param in zip(parameters, params, strict=True) if param.is_look]
-
-
-def parameter_control(strategy: str, param: Param, steps: tuple[str, ...]) -> gr.components.Component:
-    """The control of one parameter: what its annotation says."""
-    options = {"value": param.default, "label": strings.parameter_name(strategy, param.name)}
-    if param.is_look:
-        return Choice(look_choices(steps), filterable=False, **options)
-    if param.choices:
-        return Choice([(name.replace("_", " "), name) for name in param.choices], filterable=False, **options)
-    low, high = param.range.low, _slider_end(param)
-    if param.optional:  # a number field of Gradio is never empty
-        return gr.Textbox(placeholder=strings.OFF, max_lines=1, max_length=19, elem_classes="bs-amount", **options)
-    if not param.whole and high - low > WIDEST:
-        return Amount(step=0.1, elem_classes="bs-amount", **options)
-    return Dial(low, high, step=1 if param.whole else _fraction(low, high, param.default), buttons=[], **options)
-
-
-def _slider_end(param: Param) -> float:
-    end = min(param.range.high, SLIDER_END.get(param.name, param.range.high))
-    return max(end, param.default) if param.default is not None else end
-
-
-def _fraction(low: float, high: float, default: float) -> float:
-    """The step of a slider with fractions: a power of ten, small enough for the default to be one of its places."""
-    step = 10.0 ** math.floor(math.log10((high - low) / FRACTIONS)) if high > low else 0.1
-    while step > FINEST and not math.isclose((default - low) / step, round((default - low) / step), abs_tol=1e-6):
-        step /= 10
-    return step
-
-
-def look_choices(steps: tuple[str, ...]) -> list[tuple[str, Any]]:
-    """The looks that a model of these steps has."""
-    between = enumerate(steps[1:-1], start=2)
-    ahead = [(strings.LOOK_STEP.format(step=step, label=label), step) for step, label in between]
-    return [*((label, key) for key, label in strings.LOOKS.items()), *ahead]
-
-
-def _wire_choices(models: Models, model: tuple, strategy: tuple, looks: list[Choice]) -> None:
-    """Keep sentences and choices in step with what is chosen."""
-    chosen, about = model
-    search, helps, groups = strategy
-
-    def by_model(name: Any, *values: Any) -> list[Any]:
-        return show_model(models, name, values)
-
-    search.change(show_parameters, search, [helps, *groups], **INSTANT)
-    chosen.change(by_model, [chosen, *looks], [about, search, *looks], **INSTANT)
-
-
-def show_parameters(name: Any) -> list[Any]:
-    """The chosen strategy's sentence and controls; the others keep their values out of sight."""
-    try:
-        text = get_strategy(str(name)).description
-    except BadRequest as error:
-        return [str(error), *(gr.skip() for _ in STRATEGIES)]
-    return [text, *(gr.update(visible=key == name) for key in STRATEGIES)]
-
-
-def show_model(models: Models, name: Any, looks: tuple) -> list[Any]:
-    """The chosen model's sentence, the strategies in its order, its steps to look ahead to."""
-    try:
-        about = pick("generator", models.generators, str(name)).description
-        choices = look_choices(models.steps_of(name))
-    except Exception as error:  # the estimate tells the rest
-        return [sentence(error), *(gr.skip() for _ in (None, *looks))]
-    there = {value for _, value in choices}
-    values = [look if look in there else "preview" for look in looks]
-    return [about, gr.update(choices=strategy_choices(models, name)),
-            *(gr.update(choices=choices, value=value) for value in values)]  # fmt: skip
-
-
 # -- what happens -----------------------------------------------------------------------------------------------------
 
 
@@ -242,22 +79,23 @@ def _wire_prompt(models: Models, prompt: gr.Textbox, model: Choice, chips: list[
         chip.click(None, None, prompt, js=f"() => {json.dumps(chip.value)}", api_visibility="private")
 
 
-def _wire_settings(models: Models, controls: list[Any], estimate: Notice) -> None:
-    def priced(*values: Any) -> dict[str, Any]:
-        return predicted(models, values)
+def _wire_estimate(models: Models, panel: Panel) -> None:
+    def priced(baseline: Any, *values: Any) -> dict[str, Any]:
+        return predicted(models, values, baseline)
 
-    changes = [control.change for control in controls]
-    gr.on([gr.context.Context.root_block.load, *changes], priced, controls, estimate, concurrency_limit=None,
-          trigger_mode="always_last", **QUIET)  # fmt: skip
+    asked = [panel.baseline, *panel.controls]
+    gr.on([gr.context.Context.root_block.load, *(control.change for control in asked)], priced, asked, panel.estimate,
+          concurrency_limit=None, trigger_mode="always_last", **QUIET)  # fmt: skip
 
 
-def _wire_runs(context: Context, controls: tuple, shown: tuple, buttons: tuple[gr.Button, gr.Button]) -> None:
+def _wire_runs(context: Context, asked: tuple, shown: tuple, buttons: tuple[gr.Button, gr.Button]) -> None:
     stage, run, hint = shown
     search, stop = buttons
-    prompt = controls[0]
+    prompt, panel = asked
 
-    def begin(request: gr.Request, *values: Any) -> tuple[Any, ...]:
-        return _begin(context, values, request)
+    def begin(request: gr.Request, baseline: Any, private: Any, lock: Any, *values: Any) -> tuple[Any, ...]:
+        values = values if lock else with_fresh_seed(values)
+        return *_begin(context, values, request, baseline, private), values[settings.FIXED.index("seed")]
 
     def end(current: str, request: gr.Request) -> None:
         if current and context.library.owns(current, context.visitors.of(request)):
@@ -266,8 +104,9 @@ def _wire_runs(context: Context, controls: tuple, shown: tuple, buttons: tuple[g
     def arrive(request: gr.Request) -> list[Any]:
         query = dict(request.query_params)
         if "run" not in query and links.is_link(query):
-            return _restored(context.models, query)
-        return _arrive(context, query.get("run"), context.visitors.of(request))
+            return [*_restored(context.models, query), gr.skip(), gr.skip()]
+        visitor = context.visitors.of(request)
+        return [*_arrive(context, query.get("run"), visitor), *_around(context, query.get("run"), visitor)]
 
     def lively(request: gr.Request, event: gr.EventData) -> tuple[Any, Any]:
         """The stage may have gone over to another run by itself: the button stops the one that is shown."""
@@ -278,41 +117,40 @@ def _wire_runs(context: Context, controls: tuple, shown: tuple, buttons: tuple[g
             return gr.update(interactive=False), gr.skip()
         return gr.update(interactive=own and bool(getattr(event, "live", False))), shown
 
-    asked = [search.click, prompt.submit]
-    gr.on(asked, begin, list(controls), [stage, run, hint, stop], concurrency_limit=None, **QUIET)
+    controls = [prompt, *panel.controls]
+    gr.on([search.click, prompt.submit], begin, [panel.baseline, panel.private, panel.lock, *controls],
+          [stage, run, hint, stop, panel.seed], concurrency_limit=None, js=BEGUN, **QUIET)  # fmt: skip
     stop.click(end, run, None, **INSTANT)
     stage.live(lively, None, [stop, run], **INSTANT)
-    gr.context.Context.root_block.load(arrive, None, [stage, run, hint, *controls], **QUIET)
+    gr.context.Context.root_block.load(
+        arrive, None, [stage, run, hint, *controls, panel.baseline, panel.private], **QUIET
+    )
 
 
 _tickets = count(1)
 
 
-def _begin(context: Context, values: tuple, request: Any = None) -> tuple[Any, ...]:
+BEGUN = """(...values) => { delete document.querySelector("#bs-search").dataset.note; return values; }"""
+
+
+def with_fresh_seed(values: tuple) -> tuple:
+    """The values of all controls with another seed."""
+    place = settings.FIXED.index("seed")
+    return (*values[:place], str(secrets.randbelow(FRESH_SEEDS)), *values[place + 1 :])
+
+
+def _begin(
+    context: Context, values: tuple, request: Any = None, baseline: Any = settings.BASELINE, private: Any = False
+) -> tuple[Any, ...]:
     """Start a comparison: stage, run, hint, stop button. What is wrong with a request is said where the hint stands."""
     try:
         require_models(context.models)
-        spec = settings.read(context.models, values)
-        settings.require_words(context.models, spec)
-        run = launch(context, settings.plan(context.models, spec), request)
+        asked = Asked(settings.read(context.models, values), *read_around(context.models, baseline, private))
+        run = launch(context, asked.plan(context.models), request, asked.private)
     except Exception as error:
         return gr.skip(), gr.skip(), complaint(error), gr.skip()
-    return attach(run), run, known_words(context.models, spec.generator, spec.prompt), gr.update(interactive=True)
-
-
-def complaint(error: Exception) -> dict[str, Any]:
-    """What is wrong with a request, as a sentence in the place where messages stand."""
-    return lines(line("error", ("plain", sentence(error))))
-
-
-def sentence(error: Exception) -> str:
-    """An error in words. That a strategy does not work on a model is said in the very words of the command line."""
-    if not isinstance(error, BeamscopeError):
-        log.error("a request failed", exc_info=error)
-        return strings.UNEXPECTED
-    if isinstance(error, UnsupportedStrategy):
-        return str(error)
-    return strings.sentence(str(error))
+    hint = known_words(context.models, asked.spec.generator, asked.spec.prompt)
+    return attach(run), run, hint, gr.update(interactive=True)
 
 
 def attach(run: str, replay: bool = False) -> dict[str, Any]:
@@ -334,6 +172,18 @@ def _arrive(context: Context, wanted: str | None, visitor: str = "") -> list[Any
     reader.update()
     spec = reader.tree.spec
     return [attach(wanted), wanted, gr.skip(), *(_shown_values(context.models, spec) if spec else untouched)]
+
+
+def _around(context: Context, wanted: str | None, visitor: str) -> list[Any]:
+    """Baseline and privacy as they were for the run that is shown."""
+    try:
+        first, *others = context.library.lanes(wanted, visitor)
+        spec = others[0].tree_now().spec if others else None
+    except BadRequest:
+        return [gr.skip(), gr.skip()]
+    strategy = spec.strategy if spec else settings.NO_BASELINE
+    known = strategy in [settings.NO_BASELINE, *settings.baselines(context.models)]
+    return [strategy if known else gr.skip(), context.library.audience(wanted) == "private"]
 
 
 def _restored(models: Models, query: dict[str, str]) -> list[Any]:
@@ -370,11 +220,12 @@ def known_words(models: Models, generator: Any, text: Any) -> dict[str, Any]:
     return lines(line("info", *parts))
 
 
-def predicted(models: Models, values: tuple) -> dict[str, Any]:
+def predicted(models: Models, values: tuple, baseline: Any = settings.BASELINE) -> dict[str, Any]:
     """What a search with these settings would cost, or why it cannot run."""
     try:
         require_models(models)
-        plan = settings.plan(models, settings.read(models, (PROBE, *values)))
+        spec = settings.read(models, (PROBE, *values))
+        plan = settings.plan(models, spec, settings.read_baseline(models, baseline))
     except Exception as error:
         return complaint(error)
     return lines(*(line("info", *parts) for parts in settings.describe(plan)))

@@ -23,6 +23,7 @@ from demo.routes.insights import add_insights
 from demo.routes.pages import add_about, add_gallery, add_lessons, add_pages, add_sheets
 from demo.routes.pictures import add_pictures
 from demo.routes.reply import add_errors
+from demo.routes.search import add_search
 from demo.theme import make_theme, page_css
 from demo.visitors import VisitorMiddleware, Visitors
 
@@ -42,6 +43,7 @@ ROUTES = (
     add_about,
     add_control,
     add_insights,
+    add_search,
 )
 
 

@@ -13,20 +13,23 @@ from core.compare import rival
 from core.registry import pick
 from core.search.budget import Cost
 from core.search.errors import BadRequest, PromptOutOfWorld
-from core.search.events import Chooser, RunSpec
+from core.search.events import RunSpec
 from core.search.guide import Guide
 from core.search.schema import Param, parse_value
 from core.search.search import MAX_FINALISTS, SEEDS
 from core.search.sizing import estimate, fit
-from core.search.strategies.registry import STRATEGIES, checked_params, get_strategy, require_abilities
+from core.search.strategies.registry import STRATEGIES, checked_params, get_strategy, require_abilities, unsupported
 from core.speed import speeds
 from demo import strings
 from demo.models import Models
 
 MAX_PROMPT = 300  # characters
+JOINER = "\u200d"  # holds the parts of an emoji together; other invisible signs turn text around or end it
+QUOTED = 60  # characters of a wrong value in a sentence
 GIGA = 1e9
-FIXED = ("prompt", "model", "strategy", "verifier", "judge", "finalists", "gflop", "seed",
-         "chooser")  # controls of every strategy
+# Controls of every strategy.
+FIXED = ("prompt", "model", "strategy", "verifier", "judge", "finalists", "gflop", "seed", "chooser")
+NO_BASELINE, BASELINE = "off", "random_search"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,12 @@ def read(models: Models, values: Sequence[Any]) -> RunSpec:
     Raises BadRequest, or UnsupportedStrategy where the strategy does not work on the model. Loads nothing.
     """
     fixed = dict(zip(FIXED, values, strict=False))
+    get_strategy(str(fixed["strategy"]))
+    return spec_of(models, fixed, _params(str(fixed["strategy"]), values[len(FIXED):]))
+
+
+def spec_of(models: Models, fixed: Mapping[str, Any], params: Mapping[str, Any]) -> RunSpec:
+    """The searcher's spec from what FIXED names and the parameters of its strategy. Raises as `read`."""
     model, strategy = str(fixed["model"]), str(fixed["strategy"])
     get_strategy(strategy)
     require_abilities(strategy, model, models.abilities(model))
@@ -56,7 +65,7 @@ def read(models: Models, values: Sequence[Any]) -> RunSpec:
         prompt=read_prompt(fixed["prompt"]),
         generator=model,
         strategy=strategy,
-        params=checked_params(strategy, _params(strategy, values[len(FIXED):])),
+        params=checked_params(strategy, params),
         verifier=guide.name,
         observers=models.observers(model, others=(*guide.members, judge)),
         seed=_seed(fixed["seed"]),
@@ -65,6 +74,20 @@ def read(models: Models, values: Sequence[Any]) -> RunSpec:
         finalists=int(_number("number of finalists", fixed["finalists"], 1, MAX_FINALISTS)),
         chooser=_chooser(fixed["chooser"]),
     )
+
+
+def _chooser(value: Any) -> str:
+    """As the spec or the switch on the page says it."""
+    said = {True: "person", False: "verifier", "person": "person", "verifier": "verifier"}
+    if not isinstance(value, bool | str) or value not in said:
+        raise BadRequest(f"The chooser {_short(value)} is not possible: it is verifier or person.")
+    return said[value]
+
+
+def _short(value: Any) -> str:
+    """What was sent, as a sentence can hold it."""
+    text = repr(value)
+    return text if len(text) <= QUOTED else f"{text[:QUOTED]}…"
 
 
 def _verifiers(models: Models, guide: Any, judge: Any) -> tuple[Guide, str | None]:
@@ -77,9 +100,15 @@ def _verifiers(models: Models, guide: Any, judge: Any) -> tuple[Guide, str | Non
     return parsed, judge
 
 
+def members(guide: str) -> tuple[str, ...]:
+    """The verifiers that a guide is made of. Raises BadRequest."""
+    return Guide.parse(guide).members
+
+
 def read_prompt(prompt: Any) -> str:
-    """The prompt on one line. Raises BadRequest when it is empty or too long."""
-    text = " ".join(str(prompt or "").split())
+    """The prompt on one line, without what cannot be seen. Raises BadRequest when it is empty or too long."""
+    words = " ".join(prompt.split()) if isinstance(prompt, str) else ""
+    text = "".join(sign for sign in words if sign.isprintable() or sign == JOINER).strip()
     if not text:
         raise BadRequest(strings.EMPTY_PROMPT)
     if len(text) > MAX_PROMPT:
@@ -98,21 +127,14 @@ def _seed(value: Any) -> int:
     """A seed as it was typed: a browser's numbers are too short for all of them."""
     digits = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not re.fullmatch(r"[0-9]{1,19}", digits) or int(digits) >= SEEDS:
-        raise BadRequest(f"The seed {value!r} is not possible: it is a whole number from 0 to {SEEDS - 1}.")
+        raise BadRequest(f"The seed {_short(value)} is not possible: it is a whole number from 0 to {SEEDS - 1}.")
     return int(digits)
-
-
-def _chooser(person: Any) -> Chooser:
-    """Who decides which candidates survive, from a box that is ticked or not."""
-    if not isinstance(person, bool):
-        raise BadRequest(strings.BAD_REQUEST)
-    return "person" if person else "verifier"
 
 
 def _number(name: str, value: Any, low: float, high: float) -> float:
     real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not real or not low <= value <= high:
-        raise BadRequest(f"The {name} {value!r} is not possible: it is a number from {low:g} to {high:g}.")
+        raise BadRequest(f"The {name} {_short(value)} is not possible: it is a number from {low:g} to {high:g}.")
     return value
 
 
@@ -133,24 +155,46 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
-def plan(models: Models, spec: RunSpec) -> Plan:
+def baselines(models: Models) -> dict[str, str]:
+    """What can run beside a search: strategies, the usual one first, each with the generator that runs it."""
+    if models.baseline is None:
+        return {}
+    kin = [models.baseline, *(name for name in models.generators if name.startswith(f"{models.baseline}-"))]
+    able = {
+        strategy: next((name for name in kin if unsupported(strategy, name, models.abilities(name)) is None), None)
+        for strategy in (BASELINE, *STRATEGIES)
+    }
+    return {strategy: generator for strategy, generator in able.items() if generator}
+
+
+def read_baseline(models: Models, value: Any) -> str:
+    """Raises BadRequest for what cannot run beside a search."""
+    allowed = [NO_BASELINE, *baselines(models)]
+    if not isinstance(value, str) or value not in allowed:
+        raise BadRequest(f"The baseline {_short(value)} is not possible: it is {', '.join(allowed)}.")
+    return value
+
+
+def plan(models: Models, spec: RunSpec, baseline: str = BASELINE) -> Plan:
     """Price a spec and size the baseline to the same total FLOPs. Raises BadRequest when the budget is too small.
 
-    Both lanes observe with every verifier, but only what guides is part of the matched compute. Beside a model of
-    another world than the baseline's runs nothing: the two would not be made for the same prompts.
+    baseline: the strategy that runs beside it, "off" for none. Both lanes observe with every verifier, but only what
+    guides is part of the matched compute. Beside a model of another world than the baseline's runs nothing: the two
+    would not be made for the same prompts.
     """
     verifiers = models.verifiers_of(spec)
     generator = models.generator(spec.generator)
     spec = fit(spec, generator, verifiers)
     cost = _priced(models, spec, generator, verifiers)
-    if models.baseline is None or not models.in_world(spec.generator):
+    beside = baselines(models).get(baseline)
+    if beside is None or not models.in_world(spec.generator):
         return Plan((spec,), (cost,))
-    baseline = models.generator(models.baseline)
+    other = models.generator(beside)
     try:
-        other = fit(rival(spec, cost.flops, models.baseline), baseline, verifiers)
+        against = fit(rival(spec, cost.flops, beside, baseline), other, verifiers)
     except BadRequest:  # not one image of the baseline is as cheap
         return Plan((spec,), (cost,))
-    return Plan((spec, other), (cost, _priced(models, other, baseline, verifiers)))
+    return Plan((spec, against), (cost, _priced(models, against, other, verifiers)))
 
 
 def _priced(models: Models, spec: RunSpec, generator: Any, verifiers: Mapping[str, Any]) -> Cost:
@@ -181,7 +225,8 @@ def control_values(spec: RunSpec) -> list[Any]:
     fixed = {
         "prompt": spec.prompt, "model": spec.generator, "strategy": spec.strategy, "verifier": spec.verifier,
         "judge": spec.judge or "", "finalists": spec.finalists, "seed": str(spec.seed),
-        "gflop": spec.budget_flops / GIGA if spec.budget_flops else None, "chooser": spec.chooser == "person",
+        "chooser": spec.chooser == "person",
+        "gflop": spec.budget_flops / GIGA if spec.budget_flops else None,
     }  # fmt: skip
     return [*(fixed[name] for name in FIXED), *(defaults | given).values()]
 
@@ -200,10 +245,18 @@ def describe(plan: Plan) -> list[list[tuple[str, str]]]:
     if len(plan.specs) == 1:
         said.append([("plain", strings.ALONE)])
     else:
-        images = plan.specs[1].params["n"]
-        said.append([("plain", "The diffusion run gets the same: "), ("strong", f"{images} image{'s' * (images != 1)}"),
+        said.append([("plain", "The diffusion run gets the same: "), ("strong", _size(plan.specs[1])),
                      ("plain", f", {_gflop(plan.costs[1])}.")])  # fmt: skip
     return said
+
+
+def _size(spec: RunSpec) -> str:
+    """How much the baseline does with its compute."""
+    if spec.strategy == BASELINE:
+        return f"{spec.params['n']} image{'s' * (spec.params['n'] != 1)}"
+    strategy = get_strategy(spec.strategy)
+    sizes = ", ".join(f"{name} {spec.params[name]}" for name in strategy.dials)
+    return f"{strings.name_of(strings.STRATEGY_NAMES, spec.strategy).lower()}, {sizes}"
 
 
 def _took(plan: Plan) -> str:

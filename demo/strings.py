@@ -37,6 +37,18 @@ JUDGE = "Judge: chooses among the best"
 NO_JUDGE = "none"
 FINALISTS = "Finalists: the judge sees"
 OFF = "off"
+PRESETS = {"quick": "Quick", "standard": "Standard", "deep": "Deep"}
+ROLL = "⚄"
+LOCK = "keep"
+CHANGED = "settings changed"
+CHOOSER = "You choose the survivors"
+CHOOSER_HELP = "The search waits at every choice until you have picked who goes on."
+BESIDE = "Beside it, at equal compute"
+NO_BASELINE = "nothing"
+BEST_OF_N = "best of n"
+PRIVATE = "Private"
+PRIVATE_HELP = "Only this browser can open the run; usually whoever has its link can."
+VERIFIER_COST = "{gflop} GFLOP a look, {share} of what painting an image takes."
 NOT_WITH_MODEL = "{name} (other models)"
 
 STRATEGY_NAMES = {
@@ -97,15 +109,15 @@ LOOKS = {"preview": "preview, as it is (cheap)", "rollout": "rollout, finished (
 LOOK_STEP = "ahead to step {step} ({label})"
 
 BUDGET = "Budget, GFLOP"
-CHOOSER = "You choose the survivors"
-CHOOSER_HELP = "The search waits at every choice until you have picked who goes on."
-SEED = "Seed: repeats a run"
+SEED = "Seed"
 
 BUSY = "The server has {count} searches waiting, which is its limit. Try again in a minute."
 LOADING = "Loading the models; the first search starts when they are ready."
 UNKNOWN_RUN = "There is no run with this id here. It may have been removed, or the link is incomplete."
 TOO_MANY = "You have {count} searches going on or waiting here, which is the limit. Stop one, or wait for one to end."
 TOO_SOON = "You start searches faster than this server can share its models. The next one can begin in {seconds} s."
+STRANGE_SETTING = "There is no setting {name} here. With this strategy there are: {allowed}."
+BAD_PRIVATE = "private is true or false."
 PASSWORD_NEEDED = "This server asks for a password; any user name will do."
 PASSWORD_TRIES = "Too many wrong passwords came from this address. Wait a minute, then try again."
 BODY_TOO_LARGE = "What was sent is too large: at most {most} are taken here."
@@ -570,6 +582,6 @@ def said(sentence: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """What an error says, as a sentence of the page."""
-    text = said(text)
+    """What an error says, as a sentence of the page; long values that it quotes are cut."""
+    text = said(re.sub(r"'([^']{60})[^']{60,}'", r"'\1…'", text))
     return text[:1].upper() + text[1:]

@@ -139,7 +139,8 @@ from core.search.strategies.registry import STRATEGIES
 from demo import settings
 from demo.context import make_context
 from demo.embedded import embedded_models
-from demo.layout import build_page, predicted, show_model
+from demo.layout import build_page, predicted
+from demo.panel import show_model
 models, store = embedded_models(), RunStore()
 page = build_page(make_context(models, store))
 shown = [block for block in page.blocks.values() if getattr(block, "label", None)]

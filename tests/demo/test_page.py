@@ -16,7 +16,7 @@ from core.search.schema import Range, params_of
 from core.search.strategies.registry import OURS, STRATEGIES, unsupported
 from core.verifiers.registry import VERIFIERS
 from core.world import captions
-from demo import layout, settings, strings
+from demo import layout, panel, settings, strings
 from demo.context import make_context
 from demo.embedded import STEPS, embedded_models
 from demo.record import record
@@ -138,15 +138,15 @@ def test_a_strategy_that_does_not_work_on_the_model_has_the_command_lines_senten
 
 
 def test_only_the_chosen_strategys_parameters_are_shown():
-    text, *groups = layout.show_parameters("greedy_tokens")
+    text, *groups = panel.show_parameters("greedy_tokens")
     assert [group["visible"] for group in groups] == [name == "greedy_tokens" for name in STRATEGIES]
     assert text == STRATEGIES["greedy_tokens"].description
-    assert "unknown strategy" in layout.show_parameters(["x"])[0]
+    assert "unknown strategy" in panel.show_parameters(["x"])[0]
 
 
 def test_the_chosen_model_decides_what_can_be_looked_at_and_which_strategies_come_first():
     models = painted_models()
-    about, strategies, kept, gone = layout.show_model(models, "noisy", ("rollout", 99))
+    about, strategies, kept, gone = panel.show_model(models, "noisy", ("rollout", 99))
     assert about == "Paints out of noise"
     assert (kept["value"], gone["value"]) == ("rollout", "preview")
     assert [value for _, value in kept["choices"]] == ["preview", "rollout", *range(2, 12)]
@@ -155,7 +155,7 @@ def test_the_chosen_model_decides_what_can_be_looked_at_and_which_strategies_com
     works = [unsupported(name, "noisy", models.abilities("noisy")) is None for name in names]
     assert works == sorted(works, reverse=True) and len(set(works)) == 2
     assert [label.endswith(" (other models)") for label, _ in strategies["choices"]] == [not one for one in works]
-    assert "unknown generator" in layout.show_model(models, {"a": 1}, ("rollout",))[0].lower()
+    assert "unknown generator" in panel.show_model(models, {"a": 1}, ("rollout",))[0].lower()
 
 
 def control(annotation, default):
@@ -164,7 +164,7 @@ def control(annotation, default):
         """Only a signature."""
 
     strategy.__annotations__["thing"] = annotation
-    return layout.parameter_control("strategy", *params_of(strategy), ("1x1", "2x2", "4x4"))
+    return panel.parameter_control("strategy", *params_of(strategy), ("1x1", "2x2", "4x4"))
 
 
 def test_annotations_become_controls():
@@ -191,7 +191,7 @@ def test_the_default_is_a_place_of_its_slider(default):
 def test_every_slider_holds_its_default():
     for name, strategy in STRATEGIES.items():
         for param in strategy.params:
-            shown = layout.parameter_control(name, param, STEPS)
+            shown = panel.parameter_control(name, param, STEPS)
             if shown.get_block_name() == "slider":
                 assert param.range.low <= shown.minimum <= param.default <= shown.maximum <= param.range.high
 
