@@ -148,7 +148,7 @@ models.ready.set()
 values = dict.fromkeys(settings.parameter_names()) | {
     ("reroll", param.name): param.default for param in STRATEGIES["reroll"].params
 }
-fixed = ["dice", "reroll", "pips", "", 4, 1, "7"]
+fixed = ["dice", "reroll", "pips", "", 4, 1, "7", False]
 print(json.dumps({
     "controls": {block.label: {name: getattr(block, name, None) for name in (
         "minimum", "maximum", "step", "value", "placeholder", "choices")} for block in shown},
