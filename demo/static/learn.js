@@ -24,7 +24,7 @@ function placeOf(comparison, count) {
 
 class Theatre {
   constructor(root) {
-    Object.assign(this, { run: null, scene: null, timer: null, ticket: 0 });
+    Object.assign(this, { scene: null, timer: null, ticket: 0 });
     this.stage = new Stage(root, { server: {
       frames: ({ run, since }) => get("/data/frames", { run, since }),
       inspect: ({ run, node }) => get("/data/inspect", { run, node }),
@@ -36,8 +36,8 @@ class Theatre {
   play(scene) {
     this.scene = scene;
     clearInterval(this.timer);
-    if (scene.run === this.run && this.stage.comparison) return this.arrive(this.stage.position);
-    this.run = scene.run;
+    const { comparison } = this.stage;
+    if (comparison && comparison.run === scene.run) return this.arrive(this.stage.position);
     this.stage.attach({ run: scene.run, replay: true, ticket: `learn-${(this.ticket += 1)}` });
   }
 

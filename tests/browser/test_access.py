@@ -26,6 +26,24 @@ def chosen_node(page):
     expect(page.locator(".bs-inspector")).to_contain_text("Node 3")
 
 
+def resume(page):
+    chosen_node(page)
+    page.get_by_role("button", name="Resume from here").click()
+    expect(page.locator("dialog[open]")).to_be_visible()
+
+
+def insights(page):
+    page.locator(".bs-insights summary, details:has-text('Insights') summary").first.click()
+    page.wait_for_timeout(500)
+
+
+def sheet(page):
+    """The inspector on a phone."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    chosen_node(page)
+    expect(page.locator(".bs-inspector.bs-open")).to_be_visible()
+
+
 def share(page):
     page.get_by_role("button", name="Share").click()
     expect(page.locator("dialog[open]")).to_be_visible()
@@ -50,7 +68,8 @@ def open_card(page):
 
 
 STATES = [
-    ("explore", chosen_node), ("explore", share), ("lost", no_such_run),
+    ("explore", chosen_node), ("explore", share), ("explore", resume), ("explore", insights), ("explore", sheet),
+    ("lost", no_such_run),
     ("gallery", None), ("gallery", tray), ("gallery", nothing_found),
     ("learn", None), ("about", open_card), ("compare", None),
 ]  # fmt: skip
