@@ -42,6 +42,11 @@ class Reader:
                 self._apply(event)
             return self.frames
 
+    def tree_now(self) -> Tree:
+        """The tree, after reading what was written since the last call."""
+        self.update()
+        return self.tree
+
     def _apply(self, event: Any) -> None:
         before, self.tree = self.tree, self.tree.apply(event)
         if isinstance(event, Scored):

@@ -87,6 +87,7 @@ def test_the_first_visit_replays_the_recorded_run_and_a_link_shows_its_run(tmp_p
     stage, current, _, *controls = layout._arrive(wires, run)
     assert stage["run"] == current == run and not stage["replay"]
     assert [value["value"] if isinstance(value, dict) else value for value in controls] == DEFAULTS
+    assert layout._around(wires, run, "") == [settings.BASELINE, False]
     _, current, hint, *controls = layout._arrive(wires, "../../etc/passwd")
     assert current == "" and text_of(hint) == strings.UNKNOWN_RUN and len(controls) == len(DEFAULTS)
     wires.runner.close()
