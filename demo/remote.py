@@ -123,7 +123,7 @@ def _notice(context: Context, run: str, states: set[str]) -> str | None:
 
 def _lane(reader: Reader, news: list[Reply]) -> Reply:
     steps = ["prompt", *reader.tree.step_labels]
-    return {"run": reader.run, "label": _label(reader), "steps": steps, "frames": news}
+    return {"run": reader.run, "label": lane_label(reader), "steps": steps, "frames": news}
 
 
 def _frames_request(request: Any) -> tuple[Any, list[int]]:
@@ -163,7 +163,8 @@ def _origin(tree: Tree) -> Reply | None:
     return {"run": origin.run, "node": origin.node, "regret": told}
 
 
-def _label(lane: Reader) -> str:
+def lane_label(lane: Reader) -> str:
+    """A lane in a few words: the model and what searches."""
     spec = lane.tree.spec
     if spec is None:
         return ""

@@ -24,6 +24,7 @@ from demo.routes.pages import add_about, add_gallery, add_lessons, add_pages, ad
 from demo.routes.pictures import add_pictures
 from demo.routes.reply import add_errors
 from demo.routes.search import add_search
+from demo.routes.series import add_series
 from demo.theme import make_theme, page_css
 from demo.visitors import VisitorMiddleware, Visitors
 
@@ -44,6 +45,7 @@ ROUTES = (
     add_control,
     add_insights,
     add_search,
+    add_series,
 )
 
 

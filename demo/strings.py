@@ -146,6 +146,15 @@ BAD_BUDGET = "A budget of {value} GFLOP is not possible: it is a number above 0,
 FINISHED_NODE = "It is finished: nothing can be grown from it. Choose a node above it in the tree."
 INTERRUPTED = "The server stopped before this run was over. Its finished steps are kept."
 
+BAD_SEEDS = "A comparison is repeated with 2 to {most} seeds, and {count} was asked for."
+NOT_REPEATED = ("Only a comparison that is over, in which the verifier chose from the prompt on, can be repeated with "
+                "other seeds.")
+NO_SERIES = "This comparison has not been repeated here, or the server has forgotten it. Repeat it again."
+SERIES = ("Over {count} seeds: {first} {a:.3f}, {second} {b:.3f} on average; the first is ahead in {wins} of {count}, "
+          "by {mean:+.3f} (95 % interval {low:+.3f} to {high:+.3f}). {told}")
+CLEARLY = "{name} is ahead on this prompt; other prompts may differ."
+UNCLEAR = "That does not tell them apart."
+
 # What the page's scripts say, by area; they import it as /page/strings.js.
 JS: dict[str, dict[str, Any]] = {
     "api": {
@@ -192,8 +201,14 @@ JS: dict[str, dict[str, Any]] = {
         "zoom": "drag to zoom, double-click for all",
     },
     "chart": {
-        "title": "Score against compute", "label": "Best score so far against total compute",
-        "first": "search", "second": "beside it",
+        "title": "Score against compute", "label": "Best score so far against compute",
+        "first": "search", "second": "beside it", "axis": "What compute is counted in", "y": "best score so far",
+        "gflop": "FLOPs", "nfe": "NFE", "seconds": "Seconds",
+        "gflop_axis": "total compute, GFLOP", "nfe_axis": "forward passes (NFE)",
+        "seconds_axis": "seconds inside the models, on the machine that ran it",
+        "nfe_note": "a pass of one model is not as dear as one of the other",
+        "late": "{name}: no image is finished before the last step",
+        "band": "lines: this run; bands: lowest to highest of {count} seeds",
     },
     "share": {
         "open": "Share",
@@ -244,6 +259,10 @@ JS: dict[str, dict[str, Any]] = {
         "chose": "You chose {name}.", "undecided": "You found both equally good.",
         "prefers": "{verifier} prefers {name}, by {gap}.", "even": "{verifier} finds both equally good.",
         "tally": "So far {agreed} of your {count} clear votes agree with the verifier.",
+    },
+    "series": {
+        "begin": "Repeat with 8 seeds", "going": "{done} of {count} seeds done …",
+        "help": "Runs the same comparison with seven other seeds and draws the band of all eight.",
     },
     "verdict": {
         "nothing": "Neither side has a finished image yet.", "none": "none yet",

@@ -2,6 +2,7 @@
 
 import { el, gflop, imageUrl, number, setText } from "./dom.js";
 import { Blind } from "./blind.js";
+import { mountSeries } from "./series.js";
 import { segmented } from "./toolbar.js";
 import { mountVerdict } from "./verdict.js";
 import { strings } from "/page/strings.js";
@@ -102,6 +103,7 @@ export function mountCompare(stage) {
   stage.slots.compare.append(
     el("div", { class: "bs-subtitle" }, [both, modes.element]), el("div", { class: "bs-looks" }, [pair, overlay.element, aside]));
   const verdict = mountVerdict(stage, aside);
+  mountSeries(stage, aside);
 
   function show() {
     if (!stage.comparison) return;

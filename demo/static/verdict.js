@@ -28,6 +28,17 @@ export function verdict({ head, lanes, live }) {
 export function mountVerdict(stage, host) {
   const sentence = el("p", { class: "bs-finding" });
   host.append(sentence);
-  stage.on("frame", () => setText(sentence, verdict(stage.comparison)));
-  return { hide: (secret) => (sentence.hidden = secret) };
+  let secret = false;
+  const show = () => {
+    if (stage.comparison) setText(sentence, verdict(stage.comparison));
+    sentence.hidden = secret || Boolean(stage.series && stage.series.finding); // of all seeds more can be said
+  };
+  stage.on("frame", show);
+  stage.on("series", show);
+  return {
+    hide: (hidden) => {
+      secret = hidden;
+      show();
+    },
+  };
 }
