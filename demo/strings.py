@@ -188,6 +188,11 @@ JS: dict[str, dict[str, Any]] = {
         "which": "Trees shown", "both": "Both", "more": "more nodes at", "close": "Close",
         "rest": "and {count} more; the table shows all.", "undecoded": "no preview at this step",
     },
+    "table": {
+        "label": "Nodes as a table", "picture": "Picture", "id": "Node", "step": "Step", "score": "Score",
+        "rank": "Rank", "state": "State", "parent": "Parent", "more": "Show more", "open": "Inspect node {id}",
+        "caption": "{name}: {shown} of {count} nodes",
+    },
     "toggles": {
         "label": "How the trees are shown",
         "thumbnails": "Pictures", "thumbnails_help": "Show a picture on every node",

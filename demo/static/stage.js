@@ -12,18 +12,20 @@ import { Feed } from "./feed.js";
 import { mountInsights } from "./insights.js";
 import { mountInspector } from "./inspector.js";
 import { mountKeys } from "./keys.js";
+import { mountLink } from "./link.js";
 import { mountPlayer } from "./player.js";
 import { loadPlotly } from "./plotly.js";
 import { mountSharing } from "./sharing.js";
 import { buildSlots } from "./slots.js";
 import { mountStatus } from "./status.js";
 import { Comparison } from "./store.js";
+import { mountTable } from "./table.js";
 import { mountToolbar } from "./toolbar.js";
 import { mountTrees } from "./trees.js";
 import { strings } from "/page/strings.js";
 
-const PARTS = [mountStatus, mountTrees, mountToolbar, mountPlayer, mountInspector, mountChoose, mountCompare, mountChart, mountKeys,
-  mountInsights, mountSharing];
+const PARTS = [mountStatus, mountTrees, mountTable, mountToolbar, mountPlayer, mountInspector, mountChoose, mountCompare,
+  mountChart, mountKeys, mountInsights, mountSharing];
 const VIEW = { lanes: "both", thumbnails: true, pruned: true, labels: false, tidy: false, table: false };
 const SIDE_BY_SIDE = 1200; // px of width, as in page.css
 
@@ -136,6 +138,7 @@ export function mount(element, api) {
   const stage = new Stage(element.querySelector(".bs-stage"), api);
   window.beamscope = stage; // for tests and for people who look under the hood
   if (innerWidth < SIDE_BY_SIDE) foldSettings();
+  mountLink(stage);
   api.watch("value", () => stage.attach(api.props.value));
   stage.attach(api.props.value);
   loadPlotly().then(() => stage.emit("drawable"), () => stage.emit("warn", strings.stage.undrawable));

@@ -1,0 +1,75 @@
+// The address of what is seen: run, step, node and view. It is written as a person goes, and read once per run.
+
+const LATER = 400; // ms after the last change
+const TOGGLES = ["thumbnails", "pruned", "labels", "tidy", "table"];
+const USUAL = { thumbnails: true, pruned: true, labels: false, tidy: false, table: false };
+const CHOICES = { lanes: ["both", "0", "1"], mode: ["side", "slider", "difference", "blind"], axis: ["gflop", "nfe", "seconds"] };
+
+const whole = (text) => (/^\d{1,7}$/.test(text || "") ? Number(text) : null);
+
+// {step, node, lane, view} of an address; what is not there or makes no sense is null or left out.
+export function readLink(search) {
+  const query = new URLSearchParams(search);
+  const view = {};
+  for (const word of (query.get("view") || "").split(",")) {
+    const [name, value] = word.split(":");
+    if (TOGGLES.includes(name)) view[name] = !USUAL[name];
+    else if (Object.hasOwn(CHOICES, name) && CHOICES[name].includes(value)) view[name] = value;
+  }
+  return { step: whole(query.get("step")), node: whole(query.get("node")), lane: query.get("lane") === "1" ? 1 : 0, view };
+}
+
+// The address of what a stage shows.
+export function writeLink(stage) {
+  const { comparison, selected, lane, view } = stage;
+  const query = new URLSearchParams({ run: comparison.run });
+  if (comparison.position < comparison.length) query.set("step", comparison.position);
+  if (selected !== null) query.set("node", selected);
+  if (selected !== null && lane) query.set("lane", lane);
+  const words = TOGGLES.filter((name) => view[name] !== USUAL[name]);
+  for (const [name, choices] of Object.entries(CHOICES)) {
+    if (stage.chosen.has(name) && choices.includes(view[name])) words.push(`${name}:${view[name]}`);
+  }
+  if (words.length) query.set("view", words.join(","));
+  return `?${query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":")}`;
+}
+
+export function mountLink(stage) {
+  let timer = null;
+  let wanted = readLink(location.search);
+  stage.chosen = new Set(Object.keys(wanted.view));
+  stage.setView(wanted.view);
+
+  // A recorded run that nobody touched keeps the plain address.
+  const write = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      const touched = !stage.recorded || stage.touched;
+      if (stage.comparison && touched && !stage.playing && !wanted) history.replaceState(null, "", writeLink(stage));
+    }, LATER);
+  };
+  stage.on("view", (names) => {
+    names.forEach((name) => stage.chosen.add(name));
+    if (stage.comparison) stage.touched = true;
+    write();
+  });
+  stage.on("select", (id) => {
+    if (id !== null) stage.touched = true;
+    write();
+  });
+  stage.on("frame", () => {
+    if (wanted && stage.comparison) restore();
+    write();
+  });
+  stage.on("run", () => (stage.touched = false));
+
+  function restore() {
+    const { step, node, lane } = wanted;
+    if (stage.recorded || (step === null && node === null)) return void (wanted = null);
+    const { comparison } = stage;
+    if (step !== null && comparison.length < step && comparison.live) return; // not there yet
+    wanted = null;
+    if (step !== null) stage.seek(Math.min(step, comparison.length));
+    if (node !== null && comparison.lanes[lane]?.rows.has(node)) stage.pick(node, lane, false);
+  }
+}
