@@ -104,7 +104,7 @@ def _wire_runs(context: Context, asked: tuple, shown: tuple, buttons: tuple[gr.B
     def arrive(request: gr.Request) -> list[Any]:
         query = dict(request.query_params)
         if "run" not in query and links.is_link(query):
-            return [*_restored(context.models, query), gr.skip(), gr.skip()]
+            return [*_restored(context.models, query), gr.skip()]
         visitor = context.visitors.of(request)
         return [*_arrive(context, query.get("run"), visitor), *_around(context, query.get("run"), visitor)]
 
@@ -187,12 +187,12 @@ def _around(context: Context, wanted: str | None, visitor: str) -> list[Any]:
 
 
 def _restored(models: Models, query: dict[str, str]) -> list[Any]:
-    """What a page shows whose address gives settings: these, and no run yet."""
+    """What a page shows whose address gives settings: these, and no run yet; last, what is to run beside it."""
     try:
-        spec = links.spec_of(models, query)
+        spec, beside = links.spec_of(models, query), links.beside_of(models, query)
     except Exception as error:
-        return [{}, "", complaint(error), *[gr.skip()] * (len(settings.FIXED) + len(settings.parameter_names()))]
-    return [{}, "", gr.skip(), *_shown_values(models, spec)]
+        return [{}, "", complaint(error), *[gr.skip()] * (len(settings.FIXED) + len(settings.parameter_names()) + 1)]
+    return [{}, "", gr.skip(), *_shown_values(models, spec), beside or gr.skip()]
 
 
 def _shown_values(models: Models, spec: RunSpec) -> list[Any]:

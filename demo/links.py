@@ -17,6 +17,7 @@ from demo.models import Models
 
 KEYS = {"p": "prompt", "m": "model", "s": "strategy", "v": "verifier", "j": "judge", "f": "finalists", "b": "gflop",
         "seed": "seed", "c": "chooser"}  # fmt: skip
+BESIDE = "x"   # the strategy that runs beside the search, or off
 NUMBERS = ("finalists", "gflop")
 OFF, PERSON = "off", "person"
 DEFAULT_STRATEGY, DEFAULT_SEED = "beam_search", 7
@@ -28,12 +29,16 @@ def default_spec(models: Models) -> RunSpec:
                    budget_flops=models.default_gflop * settings.GIGA)
 
 
-def query_of(models: Models, spec: RunSpec) -> str:
-    """The part of an address behind the question mark that gives the settings of a spec; only what is not usual."""
+def query_of(models: Models, spec: RunSpec, beside: str = settings.BASELINE) -> str:
+    """The part of an address behind the question mark that gives the settings of a spec; only what is not usual.
+
+    beside: the strategy that runs beside it, "off" for none.
+    """
     usual = _fixed(default_spec(models))
     given = {key: value for key, name in KEYS.items() if (value := _fixed(spec)[name]) not in (usual[name], None)}
     defaults = {param.name: param.default for param in get_strategy(spec.strategy).params}
     given |= {name: OFF if value is None else value for name, value in spec.params.items() if value != defaults[name]}
+    given |= {} if beside == settings.BASELINE else {BESIDE: beside}
     return urlencode({key: _written(value) for key, value in given.items()})
 
 
@@ -69,6 +74,11 @@ def spec_of(models: Models, query: Mapping[str, str]) -> RunSpec:
             values[settings.FIXED.index(name)] = _value(key, name, query[key])
     spec = settings.read(models, values)
     return spec if query.get("p") else replace(spec, prompt="")
+
+
+def beside_of(models: Models, query: Mapping[str, str]) -> str | None:
+    """What an address lets run beside the search; None where it says nothing. Raises BadRequest."""
+    return settings.read_baseline(models, query[BESIDE]) if query.get(BESIDE) else None
 
 
 def _value(key: str, name: str, text: str) -> object:

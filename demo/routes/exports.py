@@ -15,7 +15,7 @@ from core.search.errors import BadRequest
 from core.search.events import RunSpec
 from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
-from demo import links, remote, strings
+from demo import links, remote, settings, strings
 from demo.context import Context
 from demo.replay_page import replay_page
 from demo.studio import FILMS, Studio
@@ -31,9 +31,10 @@ def add_exports(app: FastAPI, context: Context) -> None:
     @app.get("/data/share")
     def share(request: Request, run: str = "") -> dict[str, Any]:
         """The address of a run's settings, if they make it, and the files of it that can be had now."""
-        tree = _tree(context.library.find(run, context.visitors.of(request)), run)
+        visitor = context.visitors.of(request)
+        tree = _tree(context.library.find(run, visitor), run)
         files = [*(["result.png"] if tree.best() else []), "run.zip", "replay.html", *FILMS]
-        return {"settings": _settings_link(context, tree.spec), "files": files}
+        return {"settings": _settings_link(context, tree.spec, _beside(context, run, visitor)), "files": files}
 
     @app.get("/data/export/run.zip")
     def whole_run(request: Request, run: str = "") -> Response:
@@ -87,11 +88,19 @@ def add_exports(app: FastAPI, context: Context) -> None:
         return {"run": run, "href": f"/?run={run}"}
 
 
-def _settings_link(context: Context, spec: RunSpec) -> str | None:
+def _beside(context: Context, run: str, visitor: str) -> str:
+    """The strategy of the run beside it, "off" for none; as usual where the page does not offer that."""
+    _first, *others = context.library.lanes(run, visitor)
+    spec = Tree.of(others[0].store.load(others[0].run)).spec if others else None
+    strategy = spec.strategy if spec else settings.NO_BASELINE
+    return strategy if strategy in (settings.NO_BASELINE, *settings.baselines(context.models)) else settings.BASELINE
+
+
+def _settings_link(context: Context, spec: RunSpec, beside: str) -> str | None:
     """None where settings alone do not give the run again: it goes on from a node, or its strategy is not here."""
     if spec.origin or spec.strategy not in STRATEGIES:
         return None
-    return f"/?{links.query_of(context.models, spec)}"
+    return f"/?{links.query_of(context.models, spec, beside)}"
 
 
 def _tree(store: RunStore, run: str) -> Tree:

@@ -65,10 +65,18 @@ def test_an_impossible_link_is_told(query):
         parsed(query)
 
 
+def test_what_runs_beside_is_part_of_a_link():
+    for beside in ("off", *settings.baselines(MODELS)):
+        query = dict(parse_qsl(links.query_of(MODELS, read(), beside)))
+        assert links.beside_of(MODELS, query) == (None if beside == settings.BASELINE else beside)
+    with pytest.raises(BadRequest, match="baseline"):
+        links.beside_of(MODELS, {"x": "nothing"})
+
+
 def test_a_page_opens_with_the_settings_of_its_address():
     query = dict(parse_qsl("p=a+cat&s=random_search&n=9&seed=3"))
-    shown, run, _, *values = layout._restored(MODELS, query)
-    assert (shown, run) == ({}, "")
+    shown, run, _, *values, beside = layout._restored(MODELS, query | {"x": "off"})
+    assert (shown, run, beside) == ({}, "", "off")
     given = dict(zip([*settings.FIXED, *settings.parameter_names()], values, strict=True))
     assert (given["prompt"], given["seed"], given["random_search", "n"]) == ("a cat", "3", 9)
 
