@@ -14,6 +14,7 @@ import gradio as gr
 from core.search.errors import BadRequest
 from core.search.events import RunSpec
 from demo import links, settings, strings
+from demo.api import add_api
 from demo.asked import Asked, read_around
 from demo.component import Choice, Notice, Stage, line, lines
 from demo.context import Context
@@ -45,6 +46,7 @@ def build_page(context: Context) -> gr.Blocks:
         _wire_prompt(models, prompt, panel.model, chips, hint)
         _wire_estimate(models, panel)
         _wire_runs(context, (prompt, panel), (stage, run, hint), (search, stop))
+        add_api(context)
     return page
 
 

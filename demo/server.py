@@ -67,7 +67,7 @@ def build_app(
         add(app, context)
     return gr.mount_gradio_app(
         app, build_page(context), path="/", theme=make_theme(), css=page_css(), head=HEAD, ssr_mode=False,
-        footer_links=[], run_history=False, allowed_paths=[], show_error=True,
+        footer_links=[], run_history=False, allowed_paths=[], show_error=True, mcp_server=True,
     )  # fmt: skip
 
 
