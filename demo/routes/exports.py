@@ -18,6 +18,7 @@ from core.search.tree import Tree
 from demo import links, remote, settings, strings
 from demo.context import Context
 from demo.replay_page import replay_page
+from demo.snippet import snippet
 from demo.studio import FILMS, Studio
 from demo.visitors import hashed
 
@@ -30,11 +31,13 @@ def add_exports(app: FastAPI, context: Context) -> None:
 
     @app.get("/data/share")
     def share(request: Request, run: str = "") -> dict[str, Any]:
-        """The address of a run's settings, if they make it, and the files of it that can be had now."""
+        """The address of a run's settings and a program, if they make it, and the files of it that can be had now."""
         visitor = context.visitors.of(request)
         tree = _tree(context.library.find(run, visitor), run)
         files = [*(["result.png"] if tree.best() else []), "run.zip", "replay.html", *FILMS]
-        return {"settings": _settings_link(context, tree.spec, _beside(context, run, visitor)), "files": files}
+        link = _settings_link(context, tree.spec, _beside(context, run, visitor))
+        program = link and snippet(str(request.base_url).rstrip("/"), tree.spec)
+        return {"settings": link, "files": files, "snippet": program}
 
     @app.get("/data/export/run.zip")
     def whole_run(request: Request, run: str = "") -> Response:

@@ -9,6 +9,7 @@ import { strings } from "/page/strings.js";
 
 const text = strings.share;
 const COPIED = 1600; // ms that a button says so
+const PATIENCE = 500; // ms until the dialog opens without having heard of the server
 const LINK_KEYS = ["step", "node", "lane", "view"]; // of what is shown, as the stage keeps them in the address
 const FILES = [["result", "result.png"], ["zip", "run.zip"], ["page", "replay.html"], ["film", "replay.mp4"], ["webp", "replay.webp"]];
 
@@ -30,21 +31,23 @@ class ShareDialog {
 
   // -- opening ----------------------------------------------------------------------------------------------------
 
+  // The dialog opens in its final size, unless the server is slow to say what can be had.
   async show() {
     const { run } = this.stage.comparison;
     this.tell(null);
-    this.links.replaceChildren(this.link(text.view, this.viewAddress(), text.view_note));
-    this.files.replaceChildren(...this.offers(run, []));
-    this.program.replaceChildren();
-    this.element.showModal();
-    try {
-      const shared = await get("/data/share", { run });
-      if (shared.settings) this.links.append(this.link(text.settings, new URL(shared.settings, location.origin).href, text.settings_note));
-      this.files.replaceChildren(...this.offers(run, shared.files));
-      if (shared.snippet) this.program.replaceChildren(...this.snippet(shared.snippet));
-    } catch (error) {
-      this.tell(error.message);
-    }
+    this.fill(run, { files: [] });
+    const told = get("/data/share", { run }).then((shared) => this.fill(run, shared), (error) => this.tell(error.message));
+    await Promise.race([told, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
+    if (!this.element.open) this.element.showModal();
+  }
+
+  // shared: what the server says of the run: files, settings, snippet.
+  fill(run, { files, settings, snippet }) {
+    const links = [this.link(text.view, this.viewAddress(), text.view_note)];
+    if (settings) links.push(this.link(text.settings, new URL(settings, location.origin).href, text.settings_note));
+    this.links.replaceChildren(...links);
+    this.files.replaceChildren(...this.offers(run, files));
+    this.program.replaceChildren(...(snippet ? this.snippet(snippet) : []));
   }
 
   viewAddress() {

@@ -61,6 +61,15 @@ def test_a_link_leads_to_what_is_on_screen(page, address, run):
     assert link.startswith(f"{address}/?run={run}") and parse_qs(urlsplit(link).query)["step"] == ["9"]
 
 
+def test_a_program_can_be_copied(page, address):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click(".bs-share-open")
+    page.get_by_role("button", name="Copy: Repeat it from Python").click()
+    expect(page.get_by_role("button", name="Copy: Repeat it from Python")).to_have_text("Copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert f"Client('{address}')" in copied and repr(PROMPT) in copied and "/search_tree" in copied
+
+
 def test_a_link_brings_the_settings(page):
     page.click(".bs-share-open")
     link = page.get_by_label("Link to the settings", exact=True)
