@@ -26,6 +26,7 @@ from demo.streaming import Reader
 PATIENCE = 8.0  # seconds a question for frames waits for the next one
 IN_LINE = 1.0   # the same while the run waits for others: the place in line changes
 POLL = 0.04     # seconds between looks at what the runner has done
+CLOSE = 0.02    # of a verifier's range: less is no difference
 LOOK = 0.5      # seconds after which the log is looked at in any case: another process may be writing it
 
 log = logging.getLogger(__name__)
@@ -98,13 +99,14 @@ def _is_news(request: Any, reply: Reply) -> bool:
 
 def _frames(context: Context, request: Any, visitor: str) -> Reply:
     run, since = _frames_request(request)
-    lanes = context.library.lanes(run, visitor)
+    lanes, earlier = context.library.shown(run, visitor)
     states = {lane.store.status(lane.run) for lane in lanes}  # asked before the logs are read: what is over is complete
     news = [lane.update()[start:] for lane, start in zip(lanes, [*since, 0, 0], strict=False)]
     return {
         "run": run,
-        "head": _head(lanes),
-        "lanes": [_lane(lane, new) for lane, new in zip(lanes, news, strict=True)],
+        "head": _head(lanes, earlier),
+        "lanes": [_lane(lane, new, earlier and lane is not lanes[0])
+                  for lane, new in zip(lanes, news, strict=True)],
         "live": "running" in states,
         "state": context.runner.state(run),
         "own": context.library.owns(run, visitor),
@@ -121,9 +123,10 @@ def _notice(context: Context, run: str, states: set[str]) -> str | None:
     return strings.INTERRUPTED if reason is None else strings.sentence(reason or strings.UNEXPECTED)
 
 
-def _lane(reader: Reader, news: list[Reply]) -> Reply:
-    steps = ["prompt", *reader.tree.step_labels]
-    return {"run": reader.run, "label": lane_label(reader), "steps": steps, "frames": news}
+def _lane(reader: Reader, news: list[Reply], earlier: bool = False) -> Reply:
+    steps, label = ["prompt", *reader.tree.step_labels], lane_label(reader)
+    label = strings.EARLIER_RUN.format(label=label) if earlier else label
+    return {"run": reader.run, "label": label, "steps": steps, "frames": news}
 
 
 def _frames_request(request: Any) -> tuple[Any, list[int]]:
@@ -134,12 +137,12 @@ def _frames_request(request: Any) -> tuple[Any, list[int]]:
     return request.get("run"), since
 
 
-def _head(lanes: list[Reader]) -> Reply:
+def _head(lanes: list[Reader], earlier: bool = False) -> Reply:
     """What is true of the whole comparison; mostly empty until the first event."""
     tree = lanes[0].tree
     spec = tree.spec
     scores = [score for lane in lanes for score in lane.scores]
-    budgets = [lane.tree.spec.budget_flops for lane in lanes if lane.tree.spec]
+    budgets = [lane.tree.spec.budget_flops for lane in lanes[: 1 if earlier else None] if lane.tree.spec]
     return {
         "prompt": spec.prompt if spec else lanes[0].store.meta(lanes[0].run).get("title", ""),
         "method": method(spec) if spec else "",
@@ -148,19 +151,25 @@ def _head(lanes: list[Reader]) -> Reply:
         "judge": strings.guide_name(spec.judge) if spec and spec.judge else None,
         "steps": ["prompt", *tree.step_labels],
         "early": lanes[0].finishes > 1 or bool(spec) and spec.params.get("look") == "rollout",
-        "origin": _origin(tree),
+        "origin": _origin(tree, lanes[1].tree if earlier else None),
+        "earlier": earlier,  # the second lane is the run that the first goes on from
         "planned_gflop": (budgets[-1] or lanes[0].tree.spent.flops) / GIGA if budgets else None,
         "span": view.span(spec.verifier, scores) if spec else (0.0, 1.0),
     }
 
 
-def _origin(tree: Tree) -> Reply | None:
-    """From where a run goes on, and in the end whether pruning that node was a loss."""
+def _origin(tree: Tree, before: Tree | None = None) -> Reply | None:
+    """From where a run goes on, and in the end whether leaving that node was a loss. before: the earlier run."""
     origin, regret = tree.spec and tree.spec.origin, tree.regret()
     if not origin:
         return None
     told = strings.regret(regret) if tree.end and regret is not None else ""
-    return {"run": origin.run, "node": origin.node, "regret": told}
+    left = before.nodes.get(origin.node) if before else None
+    low, high = view.span(tree.spec.verifier, [])
+    said = strings.regret_said(
+        origin.node, tree.best_score(), regret, left is not None and left.status == "pruned", CLOSE * (high - low)
+    )
+    return {"run": origin.run, "node": origin.node, "regret": told, "said": said if told else ""}
 
 
 def lane_label(lane: Reader) -> str:

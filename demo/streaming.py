@@ -138,6 +138,18 @@ class Library:
         except BadRequest:
             return [first]
 
+    def shown(self, run: Any, visitor: str = "") -> tuple[list[Reader], bool]:
+        """The lanes of a run; where nothing runs beside it, the run that it goes on from. And whether that is so.
+
+        Raises as `find` does.
+        """
+        lanes = self.lanes(run, visitor)
+        parent = lanes[0].store.meta(run).get("parent") if len(lanes) == 1 else None
+        try:
+            return ([*lanes, self.reader(parent, visitor)], True) if parent else (lanes, False)
+        except BadRequest:
+            return lanes, False
+
     def recorded(self) -> str | None:
         """The comparison that a first visit opens: by id the first of the first folder that has any."""
         folders = ([info.run for info in store.list() if info.beside] for store in self.stores[1:])

@@ -141,6 +141,11 @@ WITH_VERIFIER = "{verifier} as verifier (rank {rank})"
 ABOVE = "{by:.3f} above the best that was pruned ({cut:.3f})."
 SHORT = "Short by {by:.3f} of the last that was kept ({cut:.3f})."
 TOSS_UP = "Until the next choice a score here changes by about {noise:.3f} anyway."
+EARLIER_RUN = "Earlier run · {label}"
+ONE_SEED = " One node, one seed."
+REGRET_RIGHT = "Final {final:.3f} against the winner's {winner:.3f}: {what} was right ({value:+.3f})."
+REGRET_LOSS = "Final {final:.3f} against the winner's {winner:.3f}: {what} was a loss ({value:+.3f})."
+REGRET_EVEN = "Final {final:.3f} against the winner's {winner:.3f}: too close to tell whether {what} was right."
 NOTHING_YET = "Nothing of this run is there yet. Wait until its tree begins to grow."
 BAD_BUDGET = "A budget of {value} GFLOP is not possible: it is a number above 0, and at most {most:g}."
 FINISHED_NODE = "It is finished: nothing can be grown from it. Choose a node above it in the tree."
@@ -319,7 +324,7 @@ JS: dict[str, dict[str, Any]] = {
         "label": "You choose", "candidates": "Candidates",
         "ask": "Step {step}, {label}: which go on? Choose up to {keep} of {of}.",
         "last": "The last step: choose up to {keep} of {of}. Your first choice is the result.",
-        "hint": "A click chooses, another one takes it back. They stand in the order in which they were drawn.",
+        "hint": "A click chooses, another one takes it back.",
         "lastHint": "These are finished pictures.",
         "count": "{chosen} of {keep} chosen",
         "candidate": "Candidate, node {node}",
@@ -344,6 +349,7 @@ JS: dict[str, dict[str, Any]] = {
                  "bars are standard errors. It grows more certain with every run.",
         "clearFrom": "From {label} on a score tells more than it hides.",
         "neverClear": "At no step seen so far does a score tell much about the final one.",
+        "goesOn": "It goes on from node {node} of the earlier run.",
         "few": "They are few: this may be chance.",
         "noReliability": "No stored run of {generator} guided by {verifier} ({look}) has three scored nodes of one "
                          "step that grew to an image. Run a search with a wider beam, or go on from pruned nodes.",
@@ -596,6 +602,18 @@ def regret(value: float) -> str:
     if abs(value) < 5e-4:
         return "as good as its result"
     return f"{abs(value):.3f} {'above' if value > 0 else 'below'} its result"
+
+
+def regret_said(node: int, final: float | None, value: float | None, pruned: bool, close: float) -> str:
+    """Whether pruning, or leaving, the node that a run goes on from was right, with both scores.
+
+    close: a difference that says nothing.
+    """
+    if final is None or value is None:
+        return ""
+    words = REGRET_EVEN if abs(value) < close else REGRET_RIGHT if value < 0 else REGRET_LOSS
+    what = "pruning" if pruned else "leaving"
+    return words.format(final=final, winner=final - value, what=f"{what} node {node}", value=value) + ONE_SEED
 
 
 def said(sentence: str) -> str:

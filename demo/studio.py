@@ -26,7 +26,7 @@ class Studio:
     def film(self, name: str, run: str, visitor: str) -> bytes:
         """The film of a run as far as it has come. Raises NoSuchRun, or TooSoon where others wait already."""
         reply = remote.snapshot(self.context, run, visitor)
-        lanes = self.context.library.lanes(run, visitor)
+        lanes, _ = self.context.library.shown(run, visitor)
         events = [lane.store.load(lane.run) for lane in lanes]
         key = name, run, sum(map(len, events))
         with self._alone():

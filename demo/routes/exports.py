@@ -57,7 +57,7 @@ def add_exports(app: FastAPI, context: Context) -> None:
         visitor = context.visitors.of(request)
         _tree(context.library.find(run, visitor), run)
         reply = remote.snapshot(context, run, visitor)
-        page = replay_page(reply, context.library.lanes(run, visitor))
+        page = replay_page(reply, context.library.shown(run, visitor)[0])
         return _download(page.encode(), "text/html", f"beamscope-{run}.html")
 
     @app.get("/data/export/replay.mp4")

@@ -23,7 +23,8 @@ function scoresOf(best, head) {
 }
 
 // Both may spend the same; a side that spent clearly less is not called equal.
-export function fairness({ planned_gflop: planned }, search, baseline) {
+export function fairness({ planned_gflop: planned, earlier, origin }, search, baseline) {
+  if (earlier) return strings.insights.goesOn.replace("{node}", origin.node);
   const less = (facts) => facts && facts.state === "done" && facts.gflop < planned * EARLY;
   if (less(search)) return `ended early, after ${gflop(search.gflop)} of ${gflop(planned)} GFLOP`;
   if (less(baseline)) return `at most ${gflop(planned)} GFLOP each, and whole images only`;

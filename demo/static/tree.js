@@ -91,7 +91,7 @@ export class TreeView {
     const rows = this.drawn();
     const scene = {
       rows, byId: new Map(rows.map((row) => [row.id, row])), path: this.path(), scale: this.scale(rows), head: this.head,
-      run: this.lane && this.lane.run, selected: this.selected, picked: this.picked, view: this.view, colours: palette(this.host), hidden: this.hidden(),
+      run: this.lane && this.lane.run, selected: this.selected, picked: this.picked, origin: this.origin, view: this.view, colours: palette(this.host), hidden: this.hidden(),
     };
     const config = { displayModeBar: false, responsive: false, doubleClick: "reset", showTips: false };
     window.Plotly.react(this.host, [...edges(scene), nodes(scene)], this.layout(scene), config);

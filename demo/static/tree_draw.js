@@ -110,11 +110,12 @@ export function tickText(labels, scale) {
 }
 
 // What a person pinned (+) or forbade (x): a sign at the corner, so that it needs no colour.
-export function marks({ rows, scale, colours }) {
-  return rows.filter((row) => row.mark).map((row) => {
+// The node that another run goes on from is called R2.
+export function marks({ rows, scale, colours, origin }) {
+  return rows.filter((row) => row.mark || row.id === origin).map((row) => {
     const [x, y] = scale.place(row);
     const corner = scale.size(row) / 2;
-    const [text, color] = row.mark === "pin" ? ["<b>+</b>", colours.selected] : ["<b>×</b>", colours.best];
+    const [text, color] = row.id === origin ? ["<b>R2</b>", colours.selected] : row.mark === "pin" ? ["<b>+</b>", colours.selected] : ["<b>×</b>", colours.best];
     return { x, y, text, showarrow: false, xshift: corner, yshift: corner, font: { size: 13, color }, bgcolor: colours.panel, bordercolor: color, borderpad: 1, opacity: 0.95 };
   });
 }

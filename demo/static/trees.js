@@ -40,6 +40,7 @@ class Pane {
     const mark = el("i", { class: `bs-line${this.index ? " bs-line-second" : ""}` });
     if (this.title.lastChild?.textContent !== lane.label) this.title.replaceChildren(mark, el("span", { text: lane.label }));
     this.plot.setAttribute("aria-label", `${lane.label}. ${text.help}`);
+    this.tree.origin = this.index && comparison.head.earlier ? comparison.head.origin.node : null;
     this.tree.show(lane, lane.head, this.stage.view);
   }
 }

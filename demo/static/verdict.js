@@ -10,7 +10,8 @@ const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => v
 
 // What may be said of one run of each lane; "" if there is nothing to compare.
 export function verdict({ head, lanes, live }) {
-  if (lanes.length < 2) return "";
+  if (head.origin && head.origin.said) return head.origin.said;
+  if (lanes.length < 2 || head.earlier) return "";
   const [first, second] = lanes.map((lane) => ({ label: lane.label, best: lane.facts && lane.facts.best, facts: lane.facts }));
   if (!first.best && !second.best) return words.nothing;
   const values = {
