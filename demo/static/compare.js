@@ -103,6 +103,7 @@ export function mountCompare(stage) {
   const aside = el("div", { class: "bs-aside" }, [equal, blind.element]);
   stage.slots.compare.append(
     el("div", { class: "bs-subtitle" }, [both, modes.element]), el("div", { class: "bs-looks" }, [pair, overlay.element, aside]));
+  overlay.element.hidden = true; // one way of comparing at a time, before there is a run too
   const verdict = mountVerdict(stage, aside);
   mountSeries(stage, aside);
 

@@ -89,6 +89,13 @@ def opened(open_page, address, runs, name, **size):
     return open_page(address + path.format(runs=runs), ready=ready, **size)
 
 
+def switch(page, theme):
+    """With the button of the top bar, which may lie behind a dialog."""
+    if page.evaluate("() => document.body.classList.contains('dark')") != (theme == "dark"):
+        page.evaluate("() => document.querySelector('.bs-theme').click()")
+    assert page.evaluate("() => document.body.classList.contains('dark')") is (theme == "dark")
+
+
 def picture(page, name):
     if PICTURES:
         Path(PICTURES).mkdir(parents=True, exist_ok=True)
@@ -102,12 +109,11 @@ def test_nothing_shuts_anybody_out_in_light_or_dark(open_page, address, runs, na
     if arrange:
         arrange(page)
     label = f"{name}{'-' + arrange.__name__ if arrange else ''}"
+    assert page.evaluate("() => document.documentElement.scrollWidth - innerWidth") <= 0
     for theme in ("light", "dark"):
-        assert page.evaluate("() => document.body.classList.contains('dark')") is (theme == "dark")
+        switch(page, theme)
         picture(page, f"{label}-{theme}")
         assert findings(page) == []
-        page.evaluate("() => document.querySelector('.bs-theme').click()")  # it may lie behind a dialog
-    assert page.evaluate("() => document.body.classList.contains('dark')") is False
 
 
 @pytest.mark.parametrize("name", PAGES)
