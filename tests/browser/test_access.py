@@ -133,6 +133,7 @@ def test_nothing_is_wider_than_320_px_or_a_page_at_twice_the_size(open_page, add
 
 def test_the_chosen_theme_stays_from_page_to_page(open_page, address):
     page = open_page(f"{address}/gallery", ready=".bs-run")
+    switch(page, "light")
     page.click(".bs-theme")
     page.click("nav >> text=About")
     page.wait_for_selector(".bs-fold")
