@@ -3,6 +3,7 @@
 
 import { get } from "./api.js";
 import { el, setText } from "./dom.js";
+import { writeLink } from "./link.js";
 import { copy, fetched, handIn, save } from "./saving.js";
 import { treeImage } from "./tree_image.js";
 import { strings } from "/page/strings.js";
@@ -10,7 +11,6 @@ import { strings } from "/page/strings.js";
 const text = strings.share;
 const COPIED = 1600; // ms that a button says so
 const PATIENCE = 500; // ms until the dialog opens without having heard of the server
-const LINK_KEYS = ["step", "node", "lane", "view"]; // of what is shown, as the stage keeps them in the address
 const FILES = [["result", "result.png"], ["zip", "run.zip"], ["page", "replay.html"], ["film", "replay.mp4"], ["webp", "replay.webp"]];
 
 class ShareDialog {
@@ -43,21 +43,11 @@ class ShareDialog {
 
   // shared: what the server says of the run: files, settings, snippet.
   fill(run, { files, settings, snippet }) {
-    const links = [this.link(text.view, this.viewAddress(), text.view_note)];
+    const links = [this.link(text.view, `${location.origin}/${writeLink(this.stage)}`, text.view_note)];
     if (settings) links.push(this.link(text.settings, new URL(settings, location.origin).href, text.settings_note));
     this.links.replaceChildren(...links);
     this.files.replaceChildren(...this.offers(run, files));
     this.program.replaceChildren(...(snippet ? this.snippet(snippet) : []));
-  }
-
-  viewAddress() {
-    const { comparison, selected } = this.stage;
-    const here = new URLSearchParams(location.search);
-    const query = new URLSearchParams({ run: comparison.run });
-    for (const key of LINK_KEYS) if (here.has(key)) query.set(key, here.get(key));
-    if (comparison.position < comparison.length) query.set("step", comparison.position);
-    if (selected !== null) query.set("node", selected);
-    return `${location.origin}/?${query}`;
   }
 
   // A press beside the dialog closes it; Escape does not reach the page, where it would stop the search.

@@ -59,6 +59,8 @@ def test_a_link_leads_to_what_is_on_screen(page, address, run):
     page.click(".bs-share-open")
     link = page.get_by_label("Link to what you see", exact=True).input_value()
     assert link.startswith(f"{address}/?run={run}") and parse_qs(urlsplit(link).query)["step"] == ["9"]
+    page.goto(link)
+    expect(page.locator(".bs-place")).to_contain_text("step 9 of")
 
 
 def test_a_program_can_be_copied(page, address):
