@@ -270,6 +270,11 @@ JS: dict[str, dict[str, Any]] = {
         "prefers": "{verifier} prefers {name}, by {gap}.", "even": "{verifier} finds both equally good.",
         "tally": "So far {agreed} of your {count} clear votes agree with the verifier.",
     },
+    "control": {
+        "label": "Pace of the search", "pause": "Pause", "go": "Go on", "step": "Step",
+        "pause_help": "Wait before the next model call", "go_help": "Search on by itself",
+        "step_help": "Search on until the next choice is made, then wait",
+    },
     "series": {
         "begin": "Repeat with 8 seeds", "going": "{done} of {count} seeds done …",
         "help": "Runs the same comparison with seven other seeds and draws the band of all eight.",

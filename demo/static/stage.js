@@ -2,12 +2,14 @@
 // is a module of its own that is mounted once and listens.
 //
 // Events: "run" another run is attached · "frame" what is shown changed · "select" (node id or null, lane, open)
-// · "view" (changed names) how it is shown changed · "live" (bool) the run began or ended · "recorded" a recorded run may be replayed · "warn" (sentence or null)
-// · "say" (sentence for people who listen) · "drawable" the drawing library is there.
+// · "view" (changed names) how it is shown changed · "reply" the server told something · "live" (bool) the run began or
+// ended · "recorded" a recorded run may be replayed · "warn" (sentence or null) · "say" (sentence for people who listen)
+// · "series" more is known of its repeats · "drawable" the drawing library is there.
 
 import { mountChart } from "./chart.js";
 import { mountChoose } from "./choose.js";
 import { mountCompare } from "./compare.js";
+import { mountControl } from "./control.js";
 import { Feed } from "./feed.js";
 import { mountInsights } from "./insights.js";
 import { mountInspector } from "./inspector.js";
@@ -24,8 +26,8 @@ import { mountToolbar } from "./toolbar.js";
 import { mountTrees } from "./trees.js";
 import { strings } from "/page/strings.js";
 
-const PARTS = [mountStatus, mountTrees, mountTable, mountToolbar, mountPlayer, mountInspector, mountChoose, mountCompare,
-  mountChart, mountKeys, mountInsights, mountSharing];
+const PARTS = [mountStatus, mountControl, mountTrees, mountTable, mountToolbar, mountPlayer, mountInspector,
+  mountChoose, mountCompare, mountChart, mountKeys, mountInsights, mountSharing];
 const VIEW = { lanes: "both", thumbnails: true, pruned: true, labels: false, tidy: false, table: false };
 const SIDE_BY_SIDE = 1200; // px of width, as in page.css
 
@@ -82,6 +84,7 @@ export class Stage {
     if (first) this.comparison = new Comparison(reply);
     else this.comparison.merge(reply);
     if (this.following) this.comparison.showAll();
+    this.emit("reply");
     this.emit("warn", reply.notice);
     this.settle(reply.live);
     if (first && this.recorded) this.emit("recorded");

@@ -31,7 +31,7 @@ export function mountVerdict(stage, host) {
   host.append(sentence);
   let secret = false;
   const show = () => {
-    if (stage.comparison) setText(sentence, verdict(stage.comparison));
+    setText(sentence, stage.comparison && !secret ? verdict(stage.comparison) : "");
     sentence.hidden = secret || Boolean(stage.series && stage.series.finding); // of all seeds more can be said
   };
   stage.on("frame", show);
