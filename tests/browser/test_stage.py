@@ -83,7 +83,8 @@ def test_images_are_compared_in_several_ways(stage):
     assert stage.evaluate(blend) == "difference"
     expect(cut).to_be_hidden()
     pressed(stage, "Side by side").click()
-    expect(stage.locator(".bs-finding").first).to_contain_text(re.compile("GFLOP, by warmth: .*One prompt and one seed"))
+    hedged = re.compile("GFLOP, by warmth: .*One prompt and one seed")
+    expect(stage.locator(".bs-finding").first).to_contain_text(hedged)
 
 
 def test_a_blind_vote_hides_whose_picture_it_is_until_it_is_cast(stage):
@@ -137,7 +138,9 @@ def test_the_address_holds_step_node_and_view(stage, open_page):
     expect(pressed(other, "NFE")).to_have_attribute("aria-pressed", "true")
 
 
-@pytest.mark.parametrize("query", ["step=99999&node=12345", "step=-1&node=x&lane=9", "view=tidy:x,evil,lanes:7,__proto__:1"])
+@pytest.mark.parametrize("query", [
+    "step=99999&node=12345", "step=-1&node=x&lane=9", "view=tidy:x,evil,lanes:7,__proto__:1",
+])
 def test_an_address_that_makes_no_sense_shows_the_run(open_page, address, recorded_run, query):
     page = open_page(f"{address}/?run={recorded_run}&{query}")
     finish(page)
