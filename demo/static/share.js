@@ -46,7 +46,7 @@ class ShareDialog {
     const links = [this.link(text.view, `${location.origin}/${writeLink(this.stage)}`, text.view_note)];
     if (settings) links.push(this.link(text.settings, new URL(settings, location.origin).href, text.settings_note));
     this.links.replaceChildren(...links);
-    this.files.replaceChildren(...this.offers(run, files));
+    this.files.replaceChildren(...this.offers(run, files, snippet));
     this.program.replaceChildren(...(snippet ? this.snippet(snippet) : []));
   }
 
@@ -84,11 +84,12 @@ class ShareDialog {
     return button;
   }
 
-  // files: those that the server makes of the run now.
-  offers(run, files) {
+  // files: those that the server makes of the run now; program: the lines of Python, if there are any.
+  offers(run, files, program) {
     const made = FILES.filter(([, name]) => files.includes(name)).map(([key, name]) => this.offer(key, name, () => fetched(name, run), run));
     const drawn = ["svg", "png"].map((format) => this.offer(`tree_${format}`, `tree.${format}`, () => this.tree(format), run));
-    return [...made, ...drawn];
+    const written = program ? [this.offer("python", "run.py", async () => new Blob([program], { type: "text/x-python" }), run)] : [];
+    return [...made, ...drawn, ...written];
   }
 
   offer(key, name, make, run) {
