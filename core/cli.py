@@ -129,6 +129,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--observers", default="all",
                         help="verifiers that only look on: names with commas, none, or all but dear ones (%(default)s)")
     _add_params(parser)
+    parser.add_argument("--choose", action="store_true", help="you say at every choice who goes on, on the terminal")
     parser.add_argument("--seed", type=int, help="(0, or that of the node gone on from)")
     parser.add_argument("--dry-run", action="store_true", help="only say what it would cost and how long it would take")
     parser.add_argument("--memory", type=int, metavar="MIB", help="weights, states and batches stay within it")
@@ -184,7 +185,8 @@ def _spec(args: argparse.Namespace) -> RunSpec:
 
 
 def _checked(spec: RunSpec, args: argparse.Namespace) -> RunSpec:
-    spec = replace(spec, judge=args.judge, finalists=args.finalists)
+    chooser = "person" if args.choose else "verifier"
+    spec = replace(spec, judge=args.judge, finalists=args.finalists, chooser=chooser)
     check(spec)
     if args.out:
         _make_folder(args.out)

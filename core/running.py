@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+from core.asking import answer
 from core.compare import race
 from core.request import Prepared
 from core.runs import RunStore
@@ -15,23 +16,30 @@ from core.runs_writer import RunWriter
 from core.search.budget import GIGA
 from core.search.events import Finished
 from core.search.search import Search
+from core.search.steering import Hands
 from core.search.tree import Tree
 
 BAR = 24   # characters
 
 
 def perform(store: RunStore, lanes: Sequence[Prepared], memory_limit: int | None = None) -> list[tuple[str, Tree]]:
-    """Run all lanes to their ends and into the store; (run id, tree) of each. Ctrl-C ends them early."""
+    """Run all lanes to their ends and into the store; (run id, tree) of each. Ctrl-C ends them early.
+
+    Where a person chooses they are asked on the terminal.
+    """
     progress = _Progress(sum(lane.cost.flops for lane in lanes))
     with ExitStack() as stack:
         stop = stack.enter_context(_interruptible())
         searches = [
-            Search(lane.generator, lane.verifiers, lane.spec, stop.is_set, memory_limit=memory_limit) for lane in lanes
+            Search(lane.generator, lane.verifiers, lane.spec, stop.is_set, memory_limit=memory_limit,
+                   hands=Hands(away=lane.spec.chooser != "person")) for lane in lanes
         ]
         writers = [stack.enter_context(writer) for writer in _writers(store, lanes)]
         for lane, event in race(*(search.run() for search in searches)):
             writers[lane].append(event)
             progress.show([search.tree for search in searches])
+            if searches[lane].hands.waiting and not stop.is_set():
+                answer(searches[lane].hands, store.folder(writers[lane].run) / "previews")
     progress.close([search.tree for search in searches])
     return [(writer.run, search.tree) for writer, search in zip(writers, searches, strict=True)]
 

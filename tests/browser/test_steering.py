@@ -95,7 +95,7 @@ def test_pinned_survives_and_forbidden_does_not(address, open_page):
     for id, action, told in [(7, "Forbid", "out at the next choice"), (8, "Pin", "survives the next choices")]:
         inspect(page, id)
         page.locator(".bs-actions").get_by_role("button", name=action, exact=True).click()
-        expect(page.locator(".bs-told")).to_contain_text(told)
+        expect(page.locator(".bs-actions .bs-told")).to_contain_text(told)
     expect(page.get_by_role("button", name="Candidate, node 7", exact=True)).to_be_disabled()
     expect(page.locator(".bs-plot")).to_contain_text("×")
     press(page, "Verifier decides the rest")
@@ -127,6 +127,8 @@ def test_going_on_from_a_pruned_node_says_the_price_and_becomes_a_point(address,
     page.wait_for_function("(first) => location.href !== first", arg=first)
     finish(page)
     expect(page.locator(".bs-origin")).to_contain_text("an earlier run")
+    expect(page.locator(".bs-plot-second")).to_contain_text("R2")  # the earlier run, with the node gone on from
+    expect(page.locator(".bs-finding").first).to_contain_text(re.compile(r"^Final -?[\d.]+ against the winner's -?[\d.]+:"))
     page.locator(".bs-insights summary").click()
     expect(page.locator(".bs-insight").nth(1)).to_contain_text(re.compile(r"\d+ runs went on from a node"))
     told = re.compile("stored runs? of painter guided by warmth")
@@ -161,7 +163,7 @@ def test_the_inspector_shows_the_margin_and_opens_the_picture(address, open_page
     expect(page.locator(".bs-inspector h2")).to_contain_text("Node")
     page.evaluate("navigator.clipboard.writeText = (words) => { window.copied = words; return Promise.resolve(); }")
     page.get_by_role("button", name="Copy JSON").click()
-    expect(page.locator(".bs-told")).to_have_text("Copied.")
+    expect(page.locator(".bs-actions .bs-told")).to_have_text("Copied.")
     assert page.evaluate("JSON.parse(window.copied).margin.by < 0")
 
 

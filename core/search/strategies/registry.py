@@ -77,7 +77,7 @@ class Strategy:
 
 RESERVED = {
     "prompt", "run", "node", "generator", "strategy", "verifier", "judge", "finalists", "observers", "baseline", "seed",
-    "budget", "memory", "out", "json", "help", "command",
+    "choose", "budget", "memory", "out", "json", "help", "command",
 }   # options of the command line
 BRANCHES = frozenset({"branches"})
 OURS = (
