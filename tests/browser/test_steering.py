@@ -128,7 +128,8 @@ def test_going_on_from_a_pruned_node_says_the_price_and_becomes_a_point(address,
     finish(page)
     expect(page.locator(".bs-origin")).to_contain_text("an earlier run")
     expect(page.locator(".bs-plot-second")).to_contain_text("R2")  # the earlier run, with the node gone on from
-    expect(page.locator(".bs-finding").first).to_contain_text(re.compile(r"^Final -?[\d.]+ against the winner's -?[\d.]+:"))
+    told = re.compile(r"^Final -?[\d.]+ against the winner's -?[\d.]+:")
+    expect(page.locator(".bs-finding").first).to_contain_text(told)
     page.locator(".bs-insights summary").click()
     expect(page.locator(".bs-insight").nth(1)).to_contain_text(re.compile(r"\d+ runs went on from a node"))
     told = re.compile("stored runs? of painter guided by warmth")
