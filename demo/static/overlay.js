@@ -143,9 +143,10 @@ class Overlay {
       const reached = lane.points.filter((point) => point[this.axis] <= cost).at(-1);
       return { name: letter(index), value: reached ? this.value(reached) : null };
     };
+    const prompts = new Set(this.runs.map((run) => run.prompt)).size;
     const ranked = mains.map(at).filter(({ value }) => value !== null).sort((a, b) => b.value - a.value);
-    setText(this.verdict, this.sentence(ranked, amount(this.axis, cost)));
-    const notes = [new Set(this.runs.map((run) => run.prompt)).size > 1 ? text.prompts : null,
+    setText(this.verdict, prompts > 1 ? this.ends().trim() : this.sentence(ranked, amount(this.axis, cost)));
+    const notes = [prompts > 1 ? text.prompts : null,
       this.guided ? null : fill(text.guides, { name: this.by })];
     setText(this.notes, notes.filter(Boolean).join(" "));
   }
