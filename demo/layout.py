@@ -105,9 +105,9 @@ def _wire_runs(context: Context, asked: tuple, shown: tuple, buttons: tuple[gr.B
 
     def arrive(request: gr.Request) -> list[Any]:
         query = dict(request.query_params)
-        if "run" not in query and links.is_link(query):
-            return [*_restored(context.models, query), gr.skip()]
         visitor = context.visitors.of(request)
+        if links.is_link(query) and not ("run" in query and _is_here(context, query["run"], visitor)):
+            return [*_restored(context.models, query, gone="run" in query), gr.skip()]
         return [*_arrive(context, query.get("run"), visitor), *_around(context, query.get("run"), visitor)]
 
     def lively(request: gr.Request, event: gr.EventData) -> tuple[Any, Any]:
@@ -188,13 +188,25 @@ def _around(context: Context, wanted: str | None, visitor: str) -> list[Any]:
     return [strategy if known else gr.skip(), context.library.audience(wanted) == "private"]
 
 
-def _restored(models: Models, query: dict[str, str]) -> list[Any]:
-    """What a page shows whose address gives settings: these, and no run yet; last, what is to run beside it."""
+def _is_here(context: Context, run: str, visitor: str) -> bool:
+    try:
+        context.library.find(run, visitor)
+    except BadRequest:
+        return False
+    return True
+
+
+def _restored(models: Models, query: dict[str, str], gone: bool = False) -> list[Any]:
+    """What a page shows whose address gives settings: these, and no run yet; last, what is to run beside it.
+
+    gone: the address names a run too, which is not here any more.
+    """
     try:
         spec, beside = links.spec_of(models, query), links.beside_of(models, query)
     except Exception as error:
         return [{}, "", complaint(error), *[gr.skip()] * (len(settings.FIXED) + len(settings.parameter_names()) + 1)]
-    return [{}, "", gr.skip(), *_shown_values(models, spec), beside or gr.skip()]
+    hint = lines(line("info", ("plain", strings.GONE))) if gone else gr.skip()
+    return [{}, "", hint, *_shown_values(models, spec), beside or gr.skip()]
 
 
 def _shown_values(models: Models, spec: RunSpec) -> list[Any]:

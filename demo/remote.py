@@ -15,12 +15,13 @@ from PIL import Image
 
 from core.answers import of_images
 from core.search.errors import BadRequest
+from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
-from demo import strings, view
+from demo import links, strings, view
 from demo.context import Context
 from demo.inspect import inspect as inspect_node
 from demo.models import Models
-from demo.settings import GIGA, method
+from demo.settings import GIGA, NO_BASELINE, method
 from demo.streaming import Reader
 
 PATIENCE = 8.0  # seconds a question for frames waits for the next one
@@ -104,7 +105,7 @@ def _frames(context: Context, request: Any, visitor: str) -> Reply:
     news = [lane.update()[start:] for lane, start in zip(lanes, [*since, 0, 0], strict=False)]
     return {
         "run": run,
-        "head": _head(lanes, earlier),
+        "head": _head(lanes, earlier) | {"settings": _settings(context, lanes)},
         "lanes": [_lane(lane, new, earlier and lane is not lanes[0])
                   for lane, new in zip(lanes, news, strict=True)],
         "live": "running" in states,
@@ -135,6 +136,15 @@ def _frames_request(request: Any) -> tuple[Any, list[int]]:
     if not whole or not all(type(count) is int and 0 <= count < 10**6 for count in since):
         raise BadRequest(strings.BAD_REQUEST)
     return request.get("run"), since
+
+
+def _settings(context: Context, lanes: list[Reader]) -> str | None:
+    """What an address says to make the run again, if settings alone can: the run of a link may be gone some day."""
+    spec, *others = [lane.tree.spec for lane in lanes]
+    if spec is None or spec.origin or spec.strategy not in STRATEGIES:
+        return None
+    beside = others[0].strategy if others and others[0] else NO_BASELINE
+    return links.query_of(context.models, spec, beside)
 
 
 def _head(lanes: list[Reader], earlier: bool = False) -> Reply:

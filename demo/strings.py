@@ -113,6 +113,7 @@ SEED = "Seed"
 
 BUSY = "The server has {count} searches waiting, which is its limit. Try again in a minute."
 LOADING = "Loading the models; the first search starts when they are ready."
+GONE = "The run of this link is not on this server any more. Its settings are here: press Search to run it again."
 UNKNOWN_RUN = "There is no run with this id here. It may have been removed, or the link is incomplete."
 TOO_MANY = "You have {count} searches going on or waiting here, which is the limit. Stop one, or wait for one to end."
 TOO_SOON = "You start searches faster than this server can share its models. The next one can begin in {seconds} s."

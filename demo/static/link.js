@@ -31,7 +31,8 @@ export function writeLink(stage) {
     if (stage.chosen.has(name) && choices.includes(view[name])) words.push(`${name}:${view[name]}`);
   }
   if (words.length) query.set("view", words.join(","));
-  return `?${query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":")}`;
+  const settings = comparison.head.settings ? `&${comparison.head.settings}` : ""; // should the run be gone, it can be made again
+  return `?${query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":")}${settings}`;
 }
 
 export function mountLink(stage) {

@@ -1,8 +1,10 @@
 """The server's own routes, and what the handlers of the page answer. No browser."""
 
+import asyncio
 from dataclasses import replace
 from io import BytesIO
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl
 
 import pytest
 from fastapi.testclient import TestClient
@@ -16,7 +18,7 @@ from core.search.schema import Range, params_of
 from core.search.strategies.registry import OURS, STRATEGIES, unsupported
 from core.verifiers.registry import VERIFIERS
 from core.world import captions
-from demo import layout, panel, settings, strings
+from demo import layout, panel, remote, settings, strings
 from demo.context import make_context
 from demo.embedded import STEPS, embedded_models
 from demo.record import record
@@ -91,6 +93,19 @@ def test_the_first_visit_replays_the_recorded_run_and_a_link_shows_its_run(tmp_p
     _, current, hint, *controls = layout._arrive(wires, "../../etc/passwd")
     assert current == "" and text_of(hint) == strings.UNKNOWN_RUN and len(controls) == len(DEFAULTS)
     wires.runner.close()
+
+
+def test_a_link_whose_run_is_gone_offers_to_run_it_again(tmp_path):
+    models, recorded = painted_models(), RunStore(tmp_path / "recorded")
+    run, _ = record(models, recorded, read(prompt="a red car", gflop=60))
+    context = make_context(models, RunStore(tmp_path / "runs"), [recorded.root])
+    head = asyncio.run(remote.follow(context, {"run": run}))["head"]
+    query = dict(parse_qsl(head["settings"]))
+    assert layout._is_here(context, run, "") and not layout._is_here(context, "20000101-000000-00000000", "")
+    stage, current, hint, *controls = layout._restored(models, query, gone=True)
+    assert (stage, current, text_of(hint)) == ({}, "", strings.GONE)
+    assert controls[0] == "a red car" and controls[settings.FIXED.index("gflop")] == 60
+    context.runner.close()
 
 
 def test_a_request_that_cannot_run_starts_nothing_and_says_why(tmp_path):
