@@ -169,7 +169,7 @@ JS: dict[str, dict[str, Any]] = {
     },
     "stage": {
         "idle": "No run yet: type a prompt and press Search.",
-        "run": "Run", "recorded": "Recorded run",
+        "run": "Run", "recorded": "Recorded run", "left": "about {seconds} s left",
         "unfinished": "no finished image yet",
         "lost": "Connection lost. Every finished step is kept at the server; trying again …",
         "undrawable": "The drawing library did not load: reload the page.",

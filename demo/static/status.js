@@ -3,12 +3,22 @@
 import { el, gflop, number, plural, setText } from "./dom.js";
 import { strings } from "/page/strings.js";
 
+const KNOWN = 0.1; // of the planned compute: of less nothing can be foretold
 const QUIET = 5000; // ms between two progress sentences for people who listen
 
 function inLine(queue) {
   if (!queue) return "";
   const place = queue.place === 1 ? strings.queue.next : strings.queue.place.replace("{place}", queue.place);
   return strings.queue.wait.replace("{place}", place).replace("{seconds}", Math.max(1, Math.round(queue.seconds)));
+}
+
+// How long it will take yet, once enough is spent to tell: both runs, at the pace they had.
+function ahead({ lanes, head, live, state }) {
+  const planned = head.planned_gflop;
+  const known = lanes.map((lane) => lane.frames.at(-1)).filter((frame) => frame && frame.gflop > KNOWN * planned);
+  if (!live || state !== "running" || known.length < lanes.length) return "";
+  const left = known.reduce((sum, frame) => sum + Math.max(0, (frame.seconds * (planned - frame.gflop)) / frame.gflop), 0);
+  return left >= 1 ? `, ${strings.stage.left.replace("{seconds}", Math.round(left))}` : "";
 }
 
 class StatusLine {
@@ -37,7 +47,7 @@ class StatusLine {
     this.element.dataset.state = facts ? facts.state : "waiting";
     this.fill.style.width = `${planned ? Math.min(100, (100 * spent) / planned) : 0}%`;
     setText(this.parts.compute, `${gflop(spent)} of ${gflop(planned)} GFLOP`);
-    setText(this.parts.seconds, `${number(facts ? facts.seconds : 0, 1)} s`);
+    setText(this.parts.seconds, `${number(facts ? facts.seconds : 0, 1)} s${ahead(comparison)}`);
     setText(this.parts.nodes, facts ? `${plural(facts.nodes_total, "node")}: ${facts.kept} kept, ${facts.pruned} pruned` : "0 nodes");
     setText(this.parts.best, facts && facts.best ? `best ${number(facts.best.score)}` : strings.stage.unfinished);
     setText(this.parts.queue, inLine(comparison.queue));
