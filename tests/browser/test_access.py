@@ -44,6 +44,20 @@ def sheet(page):
     expect(page.locator(".bs-inspector.bs-open")).to_be_visible()
 
 
+def table(page):
+    """The nodes as rows, for those to whom a drawing says nothing."""
+    page.get_by_role("button", name="Table", exact=True).click()
+    expect(page.locator(".bs-nodes-table").first).to_be_visible()
+
+
+def choosing(page):
+    """A search that waits for a person."""
+    page.get_by_label("You choose the survivors").check()
+    page.fill("#bs-prompt input, #bs-prompt textarea", "a red car")
+    page.click("#bs-search")
+    expect(page.locator("[aria-label^='You choose']").first).to_be_visible()
+
+
 def share(page):
     page.get_by_role("button", name="Share").click()
     expect(page.locator("dialog[open]")).to_be_visible()
@@ -69,6 +83,7 @@ def open_card(page):
 
 STATES = [
     ("explore", chosen_node), ("explore", share), ("explore", resume), ("explore", insights), ("explore", sheet),
+    ("explore", table), ("explore", choosing),
     ("lost", no_such_run),
     ("gallery", None), ("gallery", tray), ("gallery", nothing_found),
     ("learn", None), ("about", open_card), ("compare", None),
