@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from core.archive import write_archive
 from core.archive_read import MAX_ARCHIVE, import_archive
@@ -120,11 +121,14 @@ def _download(data: bytes, media_type: str, name: str) -> Response:
 
 async def _receive(request: Request, file: BinaryIO) -> None:
     """Take the body in, as long as it is no larger than a run.zip may be."""
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_ARCHIVE:
-            raise BadRequest(strings.UPLOAD_TOO_LARGE.format(limit=MAX_ARCHIVE // 2**20))
-        file.write(part)
+    size, too_large = 0, BadRequest(strings.UPLOAD_TOO_LARGE.format(limit=MAX_ARCHIVE // 2**20))
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > MAX_ARCHIVE:
+                raise too_large
+            file.write(part)
+    except ClientDisconnect:   # gone, or cut off at the gate: it had announced less than it sent
+        raise too_large from None
     if not size:
         raise BadRequest(strings.EMPTY_UPLOAD)

@@ -36,6 +36,7 @@ def page(address, open_page, run):
     page = open_page(f"{address}/?run={run}")
     page.wait_for_selector(".bs-status[data-state=done]")
     page.wait_for_function("document.querySelector('.bs-plot').data")
+    page.set_default_timeout(30_000)   # films and pictures of trees take a while on a busy machine
     return page
 
 
@@ -75,7 +76,7 @@ def test_a_program_can_be_copied(page, address):
 def test_a_link_brings_the_settings(page):
     page.click(".bs-share-open")
     link = page.get_by_label("Link to the settings", exact=True)
-    expect(link).to_have_value(re.compile(r"/\?p="))
+    expect(link).to_have_value(re.compile(r"/\?p="), timeout=20_000)
     page.goto(link.input_value())
     expect(page.locator("#bs-prompt input, #bs-prompt textarea")).to_have_value(PROMPT)
     expect(page.locator(".bs-title")).to_contain_text("No run yet")
@@ -150,7 +151,7 @@ def test_nothing_shuts_anybody_out_of_sharing_and_replays(address, open_page, br
     page = open_page(f"{address}/?run={run}", color_scheme=scheme)
     page.wait_for_selector(".bs-status[data-state=done]")
     page.click(".bs-share-open")
-    expect(page.get_by_label("Link to the settings", exact=True)).to_be_visible()
+    expect(page.get_by_label("Link to the settings", exact=True)).to_be_visible(timeout=20_000)
     assert findings(page) == []
     (tmp_path / "replay.html").write_bytes(saved(page, "replay.html"))
     for width in (1440, 320):

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from core.result_png import spec_in, with_spec
 from core.runs import RunStore
 from core.search.events import Origin, Started
-from demo import strings
+from demo import gate, strings
 from demo.record import record
 from demo.server import build_app
 from tests.demo.test_settings import read
@@ -86,6 +86,12 @@ def test_a_result_of_another_program_is_told(client):
 
 def test_a_large_upload_is_refused_before_it_is_all_there(client, monkeypatch):
     monkeypatch.setattr("demo.routes.exports.MAX_ARCHIVE", 1000)
+    reply = client.post("/data/import", content=iter([b"x" * 600] * 3))
+    assert reply.status_code == 400 and "too large" in reply.json()["error"]
+
+
+def test_an_upload_that_goes_on_without_end_is_cut_off(client, monkeypatch):
+    monkeypatch.setitem(gate.BODIES, "/data/import", 1000)
     reply = client.post("/data/import", content=iter([b"x" * 600] * 3))
     assert reply.status_code == 400 and "too large" in reply.json()["error"]
 
