@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -82,8 +83,10 @@ def test_a_film_is_made_once_and_one_at_a_time(shown, monkeypatch):
     for asker in askers:
         asker.start()
     assert begun.wait(10)
+    end = time.monotonic() + 10
     while films._line._value:   # until the second waits at the door
-        pass
+        assert time.monotonic() < end
+        time.sleep(0.01)
     with pytest.raises(TooSoon, match="films"):
         films.film("replay.mp4", run, "")
     go.set()
