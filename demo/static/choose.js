@@ -5,6 +5,8 @@ import { el, imageUrl, setText } from "./dom.js";
 import { strings } from "/page/strings.js";
 
 const text = strings.choose;
+const GAP = 8; // px between previews
+const [SMALLEST, LARGEST] = [78, 150]; // px of a preview
 const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
 class Choice {
@@ -26,6 +28,7 @@ class Choice {
     this.bar = el("div", { class: "bs-ballot-bar", role: "group", "aria-label": text.label, hidden: true }, [this.count, this.told, this.toggle, this.rest, this.leave, this.go]);
     stage.slots.tree.parentElement.append(this.tray);
     stage.slots.player.append(this.bar);
+    new ResizeObserver(() => this.fit()).observe(this.grid);
   }
 
   // What the search asks now, if it asks this visitor and they look at what is newest.
@@ -97,10 +100,23 @@ class Choice {
     this.mark();
   }
 
+  // As large as they can be with all of them in sight; where that is too small, they are scrolled.
+  fit() {
+    const [width, height] = [this.grid.clientWidth - GAP, this.grid.clientHeight - GAP];
+    if (!this.question || width <= 0) return;
+    const count = this.question.candidates.length;
+    const size = (columns) => Math.min(LARGEST, Math.floor((width - (columns - 1) * GAP) / columns));
+    const most = Math.max(1, Math.floor((width + GAP) / (SMALLEST + GAP)));
+    let columns = 1;
+    while (columns < most && Math.ceil(count / columns) * (size(columns) + GAP) - GAP > height) columns += 1;
+    this.grid.style.gridTemplateColumns = `repeat(${columns}, ${size(columns)}px)`;
+  }
+
   // Shown: the previews; else the tree, on which candidates can be clicked as well.
   show(shown) {
     this.shown = shown;
     this.tray.hidden = !shown;
+    this.fit();
     setText(this.toggle, shown ? text.tree : text.previews);
   }
 
