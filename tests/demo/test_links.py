@@ -65,6 +65,12 @@ def test_an_impossible_link_is_told(query):
         parsed(query)
 
 
+def test_who_chooses_is_part_of_a_link():
+    query = links.query_of(MODELS, read(chooser=True))
+    assert dict(parse_qsl(query))["c"] == "person" and links.spec_of(MODELS, dict(parse_qsl(query))).chooser == "person"
+    assert links.spec_of(MODELS, {"p": "a red car"}).chooser == "verifier"
+
+
 def test_what_runs_beside_is_part_of_a_link():
     for beside in ("off", *settings.baselines(MODELS)):
         query = dict(parse_qsl(links.query_of(MODELS, read(), beside)))

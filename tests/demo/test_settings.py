@@ -215,3 +215,16 @@ def test_a_prompt_of_unknown_words_only_is_refused_with_words_that_are_known():
     with pytest.raises(PromptOutOfWorld, match="apple"):
         settings.require_words(MODELS, foreign)
     settings.require_words(replace(MODELS, world="of-others-"), foreign)
+
+
+def test_a_ticked_box_makes_the_visitor_choose_and_the_baseline_still_chooses_for_itself():
+    spec = read(chooser=True)
+    assert (spec.chooser, read(chooser=False).chooser) == ("person", "verifier")
+    assert settings.control_values(spec)[settings.FIXED.index("chooser")] is True
+    assert [one.chooser for one in settings.plan(MODELS, spec).specs] == ["person", "verifier"]
+
+
+@pytest.mark.parametrize("chooser", ["nobody", 1, None, [], {}])
+def test_nobody_else_can_choose(chooser):
+    with pytest.raises(BadRequest):
+        read(chooser=chooser)
