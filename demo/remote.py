@@ -78,8 +78,8 @@ async def follow(context: Context, request: Any, visitor: str = "") -> Reply:
 
 async def _happening(context: Context, request: Any, mark: Any) -> None:
     """Wait until something has happened to the run, or a moment where that cannot be told."""
-    began = monotonic()
-    while monotonic() - began < LOOK and _mark(context, request) == mark:
+    began, moment = monotonic(), LOOK if mark is None else IN_LINE
+    while monotonic() - began < moment and _mark(context, request) == mark:
         await asyncio.sleep(POLL)
 
 

@@ -1,6 +1,6 @@
-"""Many visitors at once, and many runs one after another: `python -m demo.load` writes assets/results/load.json.
+"""Many visitors at once, and many runs one after another: `python -m tests.load` writes assets/results/load.json.
 
-Starts a server of its own with the embedded models and an empty store. First every visitor starts a search in the same
+Starts a server of its own with an empty store. First every visitor starts a search in the same
 moment and follows it to its end: nobody may see an error or another's run, and everybody's first node is to be there
 within 10 s. Then run follows run, and the memory of the server is to stay flat. Minutes on a laptop.
 """
@@ -76,16 +76,16 @@ class Visitor:
         return reply
 
 
-async def crowd(address: str, count: int) -> dict[str, Any]:
+async def crowd(address: str, count: int, asked: dict[str, Any]) -> dict[str, Any]:
     """Everybody searches in the same moment."""
     visitors = [Visitor(address, number) for number in range(count)]
     for visitor in visitors:
         await visitor.client.get("/healthz")  # brings the cookie
-    await asyncio.gather(*(visitor.search(**QUICK) for visitor in visitors))
+    await asyncio.gather(*(visitor.search(**asked) for visitor in visitors))
     firsts = sorted(visitor.first_node or PATIENCE for visitor in visitors)
     ends = sorted(visitor.end or PATIENCE for visitor in visitors)
     return {
-        "visitors": count, "search": QUICK, "errors": [error for visitor in visitors for error in visitor.errors],
+        "visitors": count, "search": asked, "errors": [error for visitor in visitors for error in visitor.errors],
         "first_node_seconds": {"median": statistics.median(firsts), "last": firsts[-1], "allowed": FIRST_NODE},
         "end_seconds": {"first": ends[0], "last": ends[-1]},
     }  # fmt: skip
@@ -113,16 +113,16 @@ def resident_mib(pid: int) -> float:
     return int(re.search(r"VmRSS:\s+(\d+) kB", text)[1]) / 1024
 
 
-def measure(visitors: int, runs: int) -> dict[str, Any]:
+def measure(visitors: int, runs: int, world: str, asked: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
-        server = subprocess.Popen([sys.executable, "-m", "demo.load", "--serve", str(port), folder])
+        server = subprocess.Popen([sys.executable, "-m", "tests.load", "--serve", str(port), folder, "--world", world])
         try:
             address = f"http://127.0.0.1:{port}"
             wait_until_ready(address, server)
-            found = {"crowd": asyncio.run(crowd(address, visitors))} if visitors else {}
+            found = {"crowd": asyncio.run(crowd(address, visitors, asked))} if visitors else {}
             return found | ({"parade": asyncio.run(parade(address, runs, server.pid))} if runs else {})
         finally:
             server.terminate()
@@ -143,7 +143,7 @@ def wait_until_ready(address: str, server: subprocess.Popen, seconds: float = 30
     raise SystemExit(f"the server was not ready in {seconds:g} s")
 
 
-def serve(port: int, folder: Path) -> None:
+def serve(port: int, folder: Path, world: str) -> None:
     import uvicorn
 
     from core.runs import RunStore
@@ -151,9 +151,11 @@ def serve(port: int, folder: Path) -> None:
     from demo.limits import Rate
     from demo.server import build_app
     from demo.visitors import Visitors
+    from tests.painted import painted_models
 
     often = Visitors(Rate(1000, 0.01), Rate(10_000, 0.01))  # all visitors come from one address
-    uvicorn.run(build_app(embedded_models(), RunStore(folder), (), visitors=often), port=port, log_level="warning")
+    models = embedded_models() if world == "embedded" else painted_models()
+    uvicorn.run(build_app(models, RunStore(folder), (), visitors=often), port=port, log_level="warning")
 
 
 def verdict(found: dict[str, Any]) -> list[str]:
@@ -167,20 +169,22 @@ def verdict(found: dict[str, Any]) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m demo.load", description="Many visitors and many runs.")
+    parser = argparse.ArgumentParser(prog="python -m tests.load", description="Many visitors and many runs.")
     parser.add_argument("--visitors", type=int, default=20)
     parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--world", choices=("embedded", "painted"), default="embedded", help="painted: no weights")
+    parser.add_argument("--small", action="store_true", help="everybody asks for two images only")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--serve", nargs=2, metavar=("PORT", "FOLDER"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
-        serve(int(args.serve[0]), Path(args.serve[1]))
+        serve(int(args.serve[0]), Path(args.serve[1]), args.world)
         return 0
-    found = measure(args.visitors, args.runs)
+    found = measure(args.visitors, args.runs, args.world, SMALL if args.small else QUICK)
     wrong = verdict(found)
     machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "python": platform.python_version()}
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps({"machine": machine, **found, "wrong": wrong}, indent=1) + "\n", "utf-8")
+    args.out.write_text(json.dumps({"machine": machine, "world": args.world, **found, "wrong": wrong}, indent=1) + "\n", "utf-8")
     print(args.out.read_text("utf-8"))
     return 1 if wrong else 0
 
