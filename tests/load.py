@@ -184,7 +184,8 @@ def main() -> int:
     wrong = verdict(found)
     machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "python": platform.python_version()}
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps({"machine": machine, "world": args.world, **found, "wrong": wrong}, indent=1) + "\n", "utf-8")
+    told = {"machine": machine, "world": args.world, **found, "wrong": wrong}
+    args.out.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
     print(args.out.read_text("utf-8"))
     return 1 if wrong else 0
 
