@@ -49,7 +49,7 @@ class NodeTable {
 
   select(id) {
     this.selected = id;
-    for (const line of this.body.children) line.setAttribute("aria-selected", String(Number(line.dataset.id) === id));
+    for (const line of this.body.children) line.toggleAttribute("data-chosen", Number(line.dataset.id) === id);
   }
 
   draw() {
@@ -77,7 +77,7 @@ class NodeTable {
     const open = el("button", { type: "button", "aria-label": words.open.replace("{id}", row.id), text: row.id });
     const cells = [lane.head.steps[row.x] || "", number(row.score), rank, best ? `${row.state}, ${strings.legend.best}` : row.state,
       row.parent === null ? "–" : row.parent];
-    return el("tr", { "data-id": String(row.id), class: best ? "bs-on-path" : null, "aria-selected": String(row.id === this.selected) },
+    return el("tr", { "data-id": String(row.id), class: best ? "bs-on-path" : null, "data-chosen": row.id === this.selected },
       [el("td", {}, picture), el("th", { scope: "row" }, open), ...cells.map((text) => el("td", { text: String(text) }))]);
   }
 }

@@ -7,10 +7,12 @@ from playwright.sync_api import expect
 
 from core.runs import RunStore
 from demo import strings
+from tests.browser.axe import findings
 from tests.browser.test_page import choose, finish, search
 
 SECOND = """(() => { const host = document.querySelector('.bs-plot-second');
   return host.data ? host.data.at(-1).x.length : 0; })()"""
+MODES = ("slider", "difference", "blind")
 POSITION = "beamscope.position"
 
 
@@ -179,3 +181,12 @@ def test_the_first_screen_of_a_laptop_shows_where_the_results_begin(stage):
     assert top <= 900 - 190
     heights = [f"document.querySelector('{name}').offsetHeight" for name in (".bs-treepane", ".bs-inspector")]
     assert stage.evaluate(heights[0]) == stage.evaluate(heights[1])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_way_of_showing_is_accessible(open_page, address, recorded_run, scheme):
+    page = open_page(f"{address}/?run={recorded_run}&node=7&__theme={scheme}", color_scheme=scheme)
+    finish(page)
+    for view in ({"table": True}, {"table": False, "labels": True, "tidy": True}, *({"mode": mode} for mode in MODES)):
+        page.evaluate("(view) => beamscope.setView(view)", view)
+        assert findings(page) == [], view
