@@ -3,13 +3,12 @@
 Their templates hold no values: text reaches the page only through `textContent`, in demo/static/*.js.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
 MOUNT = """
-import("/page/%s").then((module) => module.mount(element, { props, trigger, watch, server: %s })).catch((error) => {
+import("/page/%s").then((module) => module.mount(element, { props, trigger, watch })).catch((error) => {
   element.firstElementChild.textContent = "The page script did not load: " + error.message;
 });
 """
@@ -21,13 +20,12 @@ class Stage(gr.HTML):
     Event `live` ({"live": bool}) says that the run shown began or ended.
     """
 
-    def __init__(self, server_functions: list[Callable[..., Any]], **props: Any):
+    def __init__(self, **props: Any):
         super().__init__(
             value={},
             html_template="<div class='bs-stage'>Loading the tree …</div>",
-            js_on_load='const events = ["live"];' + MOUNT % ("stage.js", "server"),
+            js_on_load='const events = ["live"];' + MOUNT % "stage.js",
             apply_default_css=False,
-            server_functions=server_functions,
             **props,
         )
 
@@ -43,7 +41,7 @@ class Notice(gr.HTML):
         super().__init__(
             value=value or {"lines": []},
             html_template="<div class='bs-lines' role='status' aria-live='polite'></div>",
-            js_on_load=MOUNT % ("notice.js", "null"),
+            js_on_load=MOUNT % "notice.js",
             apply_default_css=False,
             **props,
         )

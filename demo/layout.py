@@ -22,7 +22,6 @@ from demo.launch import launch, require_models
 from demo.models import Models
 from demo.pages import top_bar
 from demo.panel import INSTANT, QUIET, Panel, guide_choices, make_panel
-from demo.remote import make_remote
 from demo.settings import GIGA
 from demo.words import complaint
 
@@ -42,7 +41,7 @@ def build_page(context: Context) -> gr.Blocks:
             with gr.Column(elem_id="bs-settings", scale=0):
                 panel = make_panel(models)
             with gr.Column(elem_id="bs-view"):
-                stage = Stage(make_remote(context), elem_id="bs-stage")
+                stage = Stage(elem_id="bs-stage")
         _wire_prompt(models, prompt, panel.model, chips, hint)
         _wire_estimate(models, panel)
         _wire_runs(context, (prompt, panel), (stage, run, hint), (search, stop))

@@ -1,11 +1,9 @@
 """What the page's script asks of the server: frames of a run from where it left off, and the facts of one node.
 
-Every answer is a plain object; a request that makes no sense is answered with {"error": sentence}, never a traceback.
+Every answer is a plain object; a request that makes no sense raises BadRequest with a sentence for people.
 """
 
 import asyncio
-import logging
-from collections.abc import Callable
 from io import BytesIO
 from time import monotonic
 from typing import Any
@@ -30,34 +28,7 @@ POLL = 0.04     # seconds between looks at what the runner has done
 CLOSE = 0.02    # of a verifier's range: less is no difference
 LOOK = 0.5      # seconds after which the log is looked at in any case: another process may be writing it
 
-log = logging.getLogger(__name__)
 Reply = dict[str, Any]
-
-
-def make_remote(context: Context) -> list[Callable[..., Any]]:
-    """The functions `frames` and `inspect`, each of one argument: the object that the browser sent."""
-
-    async def frames(request: Any) -> Reply:
-        try:
-            return await follow(context, request)
-        except Exception as error:
-            return _told(error)
-
-    def node_facts(request: Any) -> Reply:
-        try:
-            return inspect(context, request)
-        except Exception as error:
-            return _told(error)
-
-    node_facts.__name__ = "inspect"  # what the page's script calls it
-    return [frames, node_facts]
-
-
-def _told(error: Exception) -> Reply:
-    if isinstance(error, BadRequest):
-        return {"error": str(error)}
-    log.error("a question of the page could not be answered", exc_info=error)
-    return {"error": strings.UNEXPECTED}
 
 
 async def follow(context: Context, request: Any, visitor: str = "") -> Reply:

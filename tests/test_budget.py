@@ -96,7 +96,7 @@ def test_time_ends_a_run_with_an_image(strategy, params):
         search, events = searched(strategy, params, Slow(), budget_seconds=limit)
         late = time.perf_counter() - began - limit
         assert isinstance(events[-1], Finished) and search.tree.best() is not None
-        assert late < 0.01 * 4 + 0.1   # an image's four calls, and the rest of the world
+        assert late < 0.01 * 4 + 0.25   # an image's four calls, and the rest of the world
 
 
 def test_the_best_finished_image_is_at_hand_at_every_moment():

@@ -10,7 +10,7 @@ from core.search.errors import BadRequest
 from core.search.events import Cancelled, Finished
 from demo import settings, streaming, strings
 from demo.context import make_context
-from demo.remote import make_remote
+from demo.remote import follow, inspect
 from tests.demo.test_settings import read
 from tests.painted import painted_models
 
@@ -34,9 +34,8 @@ def wait(condition, seconds=20):
         time.sleep(0.01)
 
 
-def ask(function, **request):
-    answer = function(request)
-    return asyncio.run(answer) if asyncio.iscoroutine(answer) else answer
+def ask(context, **request):
+    return asyncio.run(follow(context, request))
 
 
 def test_a_comparison_runs_to_its_end_with_nobody_watching(world):
@@ -77,10 +76,9 @@ def test_a_page_is_told_its_place_in_line_and_how_long_that_takes(world, monkeyp
     store, runner, library, context = world
     monkeypatch.setattr("demo.runner.MAX_ACTIVE", 1)
     monkeypatch.setattr("demo.runner.MAX_WAITING", 4)
-    frames, _ = make_remote(context)
     runs = [runner.start(specs(seed=i), seconds=10) for i in range(4)]
     wait(lambda: runner.state(runs[0]) == "running")
-    reply = ask(frames, run=runs[2], since=[])
+    reply = ask(context, run=runs[2], since=[])
     assert reply["queue"]["place"] == 2 and 12 < reply["queue"]["seconds"] <= 20
     assert reply["live"] and reply["state"] == "waiting" and reply["head"]["prompt"] == "a red car"
     with pytest.raises(BadRequest, match="limit"):
@@ -89,11 +87,10 @@ def test_a_page_is_told_its_place_in_line_and_how_long_that_takes(world, monkeyp
 
 def test_frames_are_sent_from_where_the_page_left_off(world):
     store, runner, library, context = world
-    frames, _ = make_remote(context)
     run = runner.start(specs())
     wait(lambda: store.status(run) == "finished")
-    whole = ask(frames, run=run, since=[])
-    rest = ask(frames, run=run, since=[5, 3])
+    whole = ask(context, run=run, since=[])
+    rest = ask(context, run=run, since=[5, 3])
     assert [frame["seq"] for frame in rest["lanes"][0]["frames"]][0] == 5
     assert rest["lanes"][1]["frames"] == whole["lanes"][1]["frames"][3:]
     assert whole["head"]["steps"][:2] == ["prompt", "1x1"] and not whole["queue"]
@@ -102,10 +99,9 @@ def test_frames_are_sent_from_where_the_page_left_off(world):
 
 def test_a_run_whose_server_died_is_shown_as_far_as_it_went(world):
     store, runner, library, context = world
-    frames, _ = make_remote(context)
     writer = store.create(specs()[0])
     writer.close()
-    reply = ask(frames, run=writer.run, since=[])
+    reply = ask(context, run=writer.run, since=[])
     assert not reply["live"] and reply["notice"] == strings.INTERRUPTED
 
 
@@ -115,9 +111,11 @@ def test_a_run_whose_server_died_is_shown_as_far_as_it_went(world):
     {"since": [1.5]}, [], None, "frames", 3,
 ])
 def test_forged_requests_for_frames_get_a_sentence(world, request_):
-    frames, inspect = make_remote(world[3])
-    for answer in (asyncio.run(frames(request_)), inspect(request_)):
-        assert set(answer) == {"error"} and answer["error"] in (strings.UNKNOWN_RUN, strings.BAD_REQUEST)
+    context = world[3]
+    for ask_for in (lambda: asyncio.run(follow(context, request_)), lambda: inspect(context, request_)):
+        with pytest.raises(BadRequest) as told:
+            ask_for()
+        assert str(told.value) in (strings.UNKNOWN_RUN, strings.BAD_REQUEST)
 
 
 @pytest.mark.parametrize("node", [-1, 10**9, "0", "0; drop", 1.0, None, True, [0], {"id": 0}])
@@ -125,9 +123,10 @@ def test_forged_node_ids_get_a_sentence(world, node):
     store, runner, library, context = world
     run = runner.start(specs())
     wait(lambda: store.status(run) == "finished")
-    _, inspect = make_remote(context)
-    assert inspect({"run": run, "node": node}) == {"error": strings.BAD_NODE}
-    assert inspect({"run": run, "node": 0})["title"] == "Prompt"
+    with pytest.raises(BadRequest) as told:
+        inspect(context, {"run": run, "node": node})
+    assert str(told.value) == strings.BAD_NODE
+    assert inspect(context, {"run": run, "node": 0})["title"] == "Prompt"
 
 
 def test_the_inspector_shows_what_a_verifier_answers_about_the_picture(world, monkeypatch):
@@ -135,17 +134,16 @@ def test_the_inspector_shows_what_a_verifier_answers_about_the_picture(world, mo
     store, runner, library, context = world
     run = runner.start(specs())
     wait(lambda: store.status(run) == "finished")
-    _, inspect = make_remote(context)
     reader = library.reader(run)
     reader.update()
     best = reader.tree.best().id
-    assert inspect({"run": run, "node": best})["answers"] == []
+    assert inspect(context, {"run": run, "node": best})["answers"] == []
     verifier, seen = runner.models.verifier("warmth"), []
     told = lambda prompt, images: seen.append((prompt, images.shape)) or [[("is it warm?", 0.75)]]  # noqa: E731
     monkeypatch.setattr(verifier, "answers", told, raising=False)
-    assert inspect({"run": run, "node": best})["answers"] == []  # while models load, nobody waits for them
+    assert inspect(context, {"run": run, "node": best})["answers"] == []  # while models load, nobody waits for them
     runner.models.ready.set()
-    answers = inspect({"run": run, "node": best})["answers"]
+    answers = inspect(context, {"run": run, "node": best})["answers"]
     assert [(row["text"], row["yes"]) for row in answers] == [("is it warm?", 0.75)]
     assert seen[0][0] == reader.tree.spec.prompt and seen[0][1][0] == 1 and seen[0][1][-1] == 3
-    assert inspect({"run": run, "node": 0})["answers"] == []
+    assert inspect(context, {"run": run, "node": 0})["answers"] == []
