@@ -181,7 +181,7 @@ JS: dict[str, dict[str, Any]] = {
         "idle": "no run yet", "waiting": "waiting", "starting": "starting", "running": "searching", "done": "done",
         "beside": "done, diffusion goes on", "budget": "done, budget used", "cancelled": "stopped",
         "asking": "your turn", "paused": "paused", "elsewhere": "waits for its visitor",
-        "failed": "failed", "interrupted": "interrupted", "replaying": "replaying",
+        "failed": "failed", "interrupted": "interrupted", "replaying": "replaying", "past": "replay",
     },
     "queue": {"next": "next in line", "place": "place {place} in line", "wait": "{place}, about {seconds} s"},
     "player": {

@@ -72,7 +72,7 @@ class StatusLine {
     if (!facts) return queue ? strings.states.waiting : strings.states.starting;
     const newest = shown === frames.length;
     if (newest && ["asking", "paused"].includes(doing)) return own ? strings.states[doing] : strings.states.elsewhere;
-    if (!live && newest && facts.state === "running") return strings.states.interrupted;
+    if (!live && facts.state === "running") return newest ? strings.states.interrupted : strings.states.past;
     if (live && newest && facts.state === "done") return strings.states.beside;
     return strings.states[facts.state];
   }
