@@ -55,7 +55,7 @@ class Gallery:
         store = self.library.find(run, visitor)
         card = self._card(store, store.info(run), store is not self.library.stores[0])
         if card is None:
-            raise BadRequest(strings.NOTHING_YET.format(run=run))
+            raise BadRequest(strings.NOT_BEGUN.format(run=run))
         lanes = [run, *([card["beside"]["run"]] if card["beside"] else [])]
         return card | {"lanes": [lane_of(store, one) for one in lanes]}
 

@@ -382,7 +382,7 @@ THEME = "Switch between light and dark"
 LOADING_PAGE = "Loading …"
 NO_SCRIPT = "This page needs JavaScript: the trees are drawn in the browser."
 COMPARE_COUNT = "{count} runs were asked for; from 1 to {most} can be compared. Choose them in the gallery."
-NOTHING_YET = "Run {run} has not begun yet. Try again in a moment."
+NOT_BEGUN = "Run {run} has not begun yet. Try again in a moment."
 SETTINGS = {"model": "Model", "strategy": "Strategy", "verifier": "Verifier that guides", "judge": "Judge",
             "budget": "Budget", "seed": "Seed"}  # fmt: skip
 

@@ -1,6 +1,8 @@
 """The server's own routes, and what the handlers of the page answer. No browser."""
 
+import ast
 import asyncio
+import inspect
 from dataclasses import replace
 from io import BytesIO
 from typing import Annotated, Literal
@@ -236,3 +238,11 @@ def test_a_run_whose_guide_the_page_does_not_offer_shows_it_all_the_same():
 def test_the_models_know_every_word_of_the_examples(prompt):
     found = captions.check(prompt)
     assert found.known and not found.unknown and not found.notes
+
+
+def test_every_sentence_has_a_name_of_its_own():
+    body = ast.parse(inspect.getsource(strings)).body
+    lines = [line for line in body if isinstance(line, ast.Assign | ast.AnnAssign)]
+    targets = [target for line in lines for target in getattr(line, "targets", None) or [line.target]]
+    names = [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+    assert len(names) > 50 and sorted(names) == sorted(set(names))
