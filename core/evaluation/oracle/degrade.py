@@ -33,22 +33,22 @@ class Degradation:
 CLEAN = Degradation()
 KINDS = ("clean", "coded", "flipped", "blurred", "noisy", "mixed")
 # Readers differ in what they grow up with: the share of each kind.
-SHARES = {"a": (25, 30, 15, 10, 10, 10), "b": (20, 20, 20, 15, 15, 10)}
+SHARES = {"a": (15, 35, 20, 5, 10, 15), "b": (12, 30, 25, 8, 10, 15)}
 
 
 def sample(rng: random.Random, kind: str) -> Degradation:
-    """Something of this kind, still readable."""
+    """Something of this kind, still readable: of more flipped bits things vanish and others appear."""
     if kind == "clean":
         return CLEAN
     if kind == "coded":
         return Degradation(coded=True)
     if kind == "flipped":
-        return Degradation(coded=True, flips=rng.uniform(0.005, 0.06))
+        return Degradation(coded=True, flips=rng.uniform(0.005, 0.03))
     if kind == "blurred":
         return Degradation(blur=rng.uniform(0.5, 2.0))
     if kind == "noisy":
         return Degradation(noise=rng.uniform(0.03, 0.22), half=rng.random() < 0.5)
-    return Degradation(True, rng.uniform(0, 0.03), rng.uniform(0, 1.0), rng.uniform(0, 0.1), rng.random() < 0.5, 0.1)
+    return Degradation(True, rng.uniform(0, 0.015), rng.uniform(0, 1.0), rng.uniform(0, 0.1), rng.random() < 0.5, 0.1)
 
 
 def sample_many(rng: random.Random, count: int, reader: str, coded: bool = True) -> list[Degradation]:
