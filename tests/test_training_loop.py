@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from core.models.tokenizer import Tokenizer, TokenizerConfig
+from core.training import tokenizer
 from core.training.loop import Options, train
 
 
@@ -34,10 +36,28 @@ def test_a_training_learns_at_either_precision_and_keeps_its_weights_whole(half,
             return answers
 
     model = Watched(8, 1)
-    before = float(loss(model, batch(random.Random(1), 64), None)[0])
+    before = float(loss(model, batch(random.Random(1), 64), None)[0].detach())
     opt = Options("watched", minutes=0.02, batch=32, lr=3e-2, half=half)
     averaged, progress = train(model, batch, loss, opt)
     after = float(loss(averaged, batch(random.Random(1), 64), None)[0])
     assert progress.step > 10 and after < before / 4
     assert seen[1] is (torch.bfloat16 if half else torch.float32)
     assert {p.dtype for p in averaged.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_a_decoder_that_learns_on_leaves_every_bit_as_it_is(half, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("BEAMSCOPE_CACHE", str(tmp_path))
+    torch.manual_seed(0)
+    images = torch.rand(4, 3, 128, 128) * 2 - 1
+    monkeypatch.setattr(tokenizer, "compose", lambda scenes, atlas: images)
+    monkeypatch.setattr(tokenizer, "atlas_on", lambda device: None)
+    model = Tokenizer(TokenizerConfig(widths=(16, 16, 16))).eval()
+    bits = [part.clone() for part in model.quantise(model.encode(images))[0]]
+    drawn = model.decode(model.quantise(model.encode(images))[1][-1]).detach()
+    tokenizer.decoder_alone(model)
+    opt = Options("decoder", minutes=0.02, batch=4, lr=1e-2, half=half)
+    averaged, progress = train(model, tokenizer.batch, tokenizer.loss, opt, parts=lambda m: (m.encoder, m.decoder))
+    after = averaged.quantise(averaged.encode(images))
+    assert progress.step > 1 and all(map(torch.equal, bits, after[0]))
+    assert not torch.equal(drawn, averaged.decode(after[1][-1]))

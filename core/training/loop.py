@@ -133,9 +133,13 @@ def ahead(make: Callable, jobs: Iterable[tuple], workers: int = 0) -> Iterator:
             pool.shutdown(cancel_futures=True)
 
 
-def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float = 0.05, ema: float = 0.999):
+def train(
+    model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float = 0.05, ema: float = 0.999,
+    parts: Callable[[nn.Module], Iterable[nn.Module]] = lambda model: [model],
+):
     """Train for `opt.minutes`, resuming from the checkpoint if there is one. Returns (averaged model, Progress).
 
+    `parts`: those of the model that the loss calls, where it does not call the whole. What needs no gradient stays.
     Returns in the first process only: the others end here.
     """
     model.to(opt.device)
@@ -147,8 +151,8 @@ def train(model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float
     if opt.checkpoint.exists() and not opt.fresh:
         _load(opt.checkpoint, model, averaged, optimizer, progress)
     model.train()
-    if opt.half:
-        _halve(model, opt.device)
+    for part in parts(model) if opt.half else ():
+        _halve(part, opt.device)
     called = torch.compile(model, dynamic=False) if opt.compile else model
     share_of_batch = opt.batch // processes()
     batches = ahead(batch, ((_rng(opt, step), share_of_batch) for step in itertools.count(progress.step)), opt.workers)

@@ -2,6 +2,8 @@
 
 Reconstruction only: L1, squared and gradient terms, object pixels weighted over the flat background. A quarter of
 the images decode from fewer scales (nested dropout), so that every running sum decodes to a readable preview.
+With --decoder 1 (and --initial) only the decoder learns on: images get clearer while the bits, and with them
+everything that was trained on these, stay what they are.
 The card in assets/weights/tokenizer.md tells time, hardware and what was reached.
 """
 
@@ -26,6 +28,7 @@ def batch(rng: random.Random, size: int) -> list[Scene]:
 def loss(model: Tokenizer, scenes: list[Scene], noise: torch.Generator) -> tuple[Tensor, dict]:
     """Weighted reconstruction error of B scenes after a random number of scales, plus bit balance."""
     images = compose(scenes, atlas_on(noise.device.type))  # [B, 3, H, H], channels last
+    model.encoder.train(next(model.encoder.parameters()).requires_grad)  # the norms of one that learns no more stay
     latent = model.encode(images)
     _, sums, balance = model.quantise(latent)
     stop = torch.randint(0, 4 * len(SCALES), (len(images),), generator=noise, device=images.device)
@@ -39,6 +42,11 @@ def loss(model: Tokenizer, scenes: list[Scene], noise: torch.Generator) -> tuple
     full = (stop == len(SCALES) - 1).float()
     squared = (error.detach().square().mean((1, 2, 3)) * full).sum() / full.sum().clamp(min=1)
     return pixel + 1.5 * gradient + 0.2 * balance, {"mse": squared, "balance": balance.detach()}
+
+
+def decoder_alone(model: Tokenizer) -> None:
+    """From now on only the decoder learns."""
+    model.requires_grad_(False).decoder.requires_grad_(True)
 
 
 @torch.no_grad()
@@ -65,11 +73,13 @@ def measure(model: Tokenizer, count: int = 512) -> tuple[dict, np.ndarray]:
 
 
 def main() -> None:
-    opt: Options = options("tokenizer", __doc__, minutes=25, batch=48, lr=2e-3)
+    opt: Options = options("tokenizer", __doc__, minutes=25, batch=48, lr=2e-3, decoder=0)
     config = TokenizerConfig()
     torch.manual_seed(opt.seed)
     model = Tokenizer(config).to(memory_format=torch.channels_last)
-    averaged, progress = train(model, batch, loss, opt, decay=1e-4)
+    if opt.extra["decoder"]:
+        decoder_alone(model)
+    averaged, progress = train(model, batch, loss, opt, decay=1e-4, parts=lambda model: (model.encoder, model.decoder))
     metrics, sheet = measure(averaged)
     export(averaged, opt, progress, {"widths": config.widths, "bits": config.bits}, metrics, ABOUT)
     Image.fromarray(sheet).save(opt.out / f"{opt.name}.png")
