@@ -14,6 +14,7 @@ from demo.gate import BodyMiddleware, PasswordMiddleware
 from demo.layout import build_page
 from demo.lessons import LESSONS
 from demo.models import Models
+from demo.preload import PreloadMiddleware
 from demo.routes.assets import add_assets
 from demo.routes.control import add_control
 from demo.routes.exports import add_exports
@@ -59,7 +60,8 @@ def build_app(
     """
     context = make_context(models, store, recorded, visitors)
     app = FastAPI(lifespan=_lifespan(context), docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(VisitorMiddleware)  # the last one added is the first to see a request
+    app.add_middleware(PreloadMiddleware)  # the last one added is the first to see a request
+    app.add_middleware(VisitorMiddleware)
     app.add_middleware(BodyMiddleware)
     if password:
         app.add_middleware(PasswordMiddleware, password=password)

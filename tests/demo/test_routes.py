@@ -1,5 +1,7 @@
 """The server's own addresses: what a page fetches while it shows a run, and who may see what."""
 
+import re
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -108,3 +110,10 @@ def test_only_the_owner_steers_a_run(client, server):
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"3", b"null", b"[" * 100_000, b"\xff\xfe", b'{"run": 1}'])
 def test_what_is_not_understood_gets_a_sentence(client, body):
     assert error_of(client.post("/data/control", content=body), 400) == strings.BAD_REQUEST
+
+
+def test_the_page_asks_for_every_script_it_will_need_and_each_is_there(client):
+    asked = re.findall(r"<(/page/[\w.]+)>", client.get("/").headers["link"])
+    assert "/page/plotly.min.js" in asked and "/page/tree_draw.js" in asked and len(asked) == len(set(asked))
+    assert {client.get(address).status_code for address in asked} == {200}
+    assert "link" not in client.get("/healthz").headers
