@@ -63,6 +63,8 @@ def make_panel(models: Models) -> Panel:
     """All controls, wired to one another."""
     with gr.Accordion("Settings", open=True, elem_id="bs-panel"):
         presets = _presets()
+        gflop = Dial(1, models.max_gflop, value=models.default_gflop, step=1, label=strings.BUDGET, buttons=[])
+        estimate = Notice(lines(line("info", ("plain", strings.LOADING))), elem_id="bs-estimate")
         model = _choice(strings.MODEL, _choices(models.generators, strings.GENERATOR_NAMES), models.searcher)
         model.elem_id = "bs-model"
         about = _help(models.generators[models.searcher].description)
@@ -73,13 +75,11 @@ def make_panel(models: Models) -> Panel:
         groups, parameters = _parameter_groups(models.steps)
         verifier = _choice(strings.VERIFIER, guide_choices(models), next(iter(models.verifiers)))
         badge = _help("")
-        gflop = Dial(1, models.max_gflop, value=models.default_gflop, step=1, label=strings.BUDGET, buttons=[])
         seed, lock = _seed_row()
         baseline = _choice(strings.BESIDE, baseline_choices(models), settings.BASELINE)
         baseline.elem_id = "bs-baseline"
         private = gr.Checkbox(False, label=strings.PRIVATE, info=strings.PRIVATE_HELP, elem_id="bs-private")
         judge, finalists = _advanced(models)
-        estimate = Notice(lines(line("info", ("plain", strings.LOADING))), elem_id="bs-estimate")
     fixed = {"model": model, "strategy": strategy, "verifier": verifier, "judge": judge, "finalists": finalists,
              "gflop": gflop, "seed": seed, "chooser": chooser}  # fmt: skip
     controls = [*(fixed[name] for name in settings.FIXED[1:]), *parameters]
