@@ -30,7 +30,7 @@ from core.resume import resumed
 from core.running import perform
 from core.runs import RunStore
 from core.search.budget import Budget
-from core.search.errors import BadRequest, BeamscopeError, DiskFull
+from core.search.errors import BadRequest, BeamscopeError, DiskFull, OutOfMemory
 from core.search.events import Cancelled, Failed, RunSpec
 from core.search.guide import Guide
 from core.search.schema import parse_value
@@ -396,7 +396,7 @@ def _exit_code(trees: Sequence[Tree]) -> int:
     for tree in trees:
         if isinstance(tree.end, Failed):
             _complain(tree.end.message)
-            return FAILED if tree.end.code in ("model_error", "error") else BAD_REQUEST
+            return FAILED if tree.end.code in ("model_error", "error", OutOfMemory.code) else BAD_REQUEST
     return INTERRUPTED if any(isinstance(tree.end, Cancelled) for tree in trees) else 0
 
 

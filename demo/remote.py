@@ -15,7 +15,7 @@ from core.answers import of_images
 from core.search.errors import BadRequest
 from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
-from demo import links, strings, view
+from demo import links, retry, strings, view
 from demo.context import Context
 from demo.inspect import inspect as inspect_node
 from demo.models import Models
@@ -84,7 +84,14 @@ def _frames(context: Context, request: Any, visitor: str) -> Reply:
         "own": context.library.owns(run, visitor),
         "queue": context.runner.queue(run),
         "notice": _notice(context, run, states),
+        "retry": _retry(lanes),
     }
+
+
+def _retry(lanes: list[Reader]) -> str | None:
+    """What a smaller search would be, where memory was too small for this one."""
+    less = retry.offered([lane.tree for lane in lanes])
+    return less and strings.retry_with(*less)
 
 
 def _notice(context: Context, run: str, states: set[str]) -> str | None:

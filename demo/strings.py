@@ -130,6 +130,8 @@ BAD_REQUEST = "The page sent something this server does not understand. Reload t
 UNEXPECTED = "Something went wrong at the server. The run and its steps so far are kept."
 ALONE = "Nothing runs beside it: not one diffusion image is as cheap, or the model is of another world."
 BELOW = "No choice was made here. What became of it, node {node}: {sentence}"
+NOT_RETRIED = "Memory sufficed for this run, or it cannot be made smaller: start a new one with other settings."
+RETRY = "Retry with {name} {value}"
 NOTHING_TO_SHARE = "Nothing of this run is there yet. Share it once its tree begins to grow."
 FILMS_WAIT = "Several films are being made already. Try again in half a minute."
 UPLOAD_TOO_LARGE = "This file is too large: a run.zip has at most {limit} MB."
@@ -181,7 +183,8 @@ JS: dict[str, dict[str, Any]] = {
         "idle": "no run yet", "waiting": "waiting", "starting": "starting", "running": "searching", "done": "done",
         "beside": "done, diffusion goes on", "budget": "done, budget used", "cancelled": "stopped",
         "asking": "your turn", "paused": "paused", "elsewhere": "waits for its visitor",
-        "failed": "failed", "interrupted": "interrupted", "replaying": "replaying", "past": "replay",
+        "failed": "failed", "short": "out of memory {at}", "interrupted": "interrupted", "replaying": "replaying",
+        "past": "replay",
     },
     "queue": {"next": "next in line", "place": "place {place} in line", "wait": "{place}, about {seconds} s"},
     "player": {
@@ -622,6 +625,11 @@ def regret_said(node: int, final: float | None, value: float | None, pruned: boo
     words = REGRET_EVEN if abs(value) < close else REGRET_RIGHT if value < 0 else REGRET_LOSS
     what = "pruning" if pruned else "leaving"
     return words.format(final=final, winner=final - value, what=f"{what} node {node}", value=value) + ONE_SEED
+
+
+def retry_with(name: str, value: int) -> str:
+    """The button that searches again with one size turned down."""
+    return RETRY.format(name=name.replace("_", " "), value=value)
 
 
 def said(sentence: str) -> str:

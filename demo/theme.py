@@ -5,7 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 STATIC = Path(__file__).parent / "static"
-STYLES = ("page.css", "stage.css", "inspector.css", "pages.css", "share.css")  # the controls' first
+STYLES = ("page.css", "stage.css", "inspector.css", "pages.css", "share.css", "states.css")  # the controls' first
 
 
 def make_theme() -> gr.themes.Base:

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from core.search.errors import OutOfMemory
 from core.search.events import Cancelled, Failed, Finished
+from core.search.retry import at
 from core.search.tree import Node, Tree
 
 GIGA = 1e9
@@ -197,7 +199,14 @@ def frame(tree: Tree, seq: int, before: Mapping[int, Row], after: Mapping[int, R
         "state": run_state(tree),
         "message": tree.end.message if isinstance(tree.end, Failed) else None,
         "asked": asked(tree),
+        **_short_of_memory(tree),
     }
+
+
+def _short_of_memory(tree: Tree) -> dict[str, str]:
+    """Where memory did not suffice, if that is what ended the run."""
+    short = isinstance(tree.end, Failed) and tree.end.code == OutOfMemory.code and tree.end.step is not None
+    return {"short": at(tree.label(tree.end.step))} if short else {}
 
 
 def asked(tree: Tree) -> dict[str, Any] | None:

@@ -289,11 +289,11 @@ def test_a_model_that_raises_ends_the_log_with_failed(method, monkeypatch):
     generator = ToyGenerator()
 
     def broken(*_):
-        raise RuntimeError("out of\nmemory")
+        raise RuntimeError("shapes do\nnot fit")
 
     monkeypatch.setattr(generator, method, broken)
     search, events = searched("beam_search", {}, generator)
-    assert (events[-1].code, events[-1].message) == ("model_error", "RuntimeError: out of memory")
+    assert (events[-1].code, events[-1].message) == ("model_error", "RuntimeError: shapes do not fit")
     assert search.tree.end == events[-1] and search.tree.spent == search.ledger.spent
 
 

@@ -18,11 +18,11 @@ class Stop(Exception):
 
 
 class Calls:
-    """`live_bytes` is what the states of the run hold, as far as the search has told."""
+    """`live_bytes` is what the states of the run hold, `step` the one at work, as far as the search has told."""
 
     def __init__(self, ledger: Ledger, cancelled: Callable[[], bool], memory_limit: int | None, weights_bytes: int):
         self.ledger, self._cancelled, self._limit = ledger, cancelled, memory_limit
-        self._weights, self.live_bytes = weights_bytes, 0
+        self._weights, self.live_bytes, self.step = weights_bytes, 0, 0
         self._began = perf_counter()
 
     @property

@@ -3,6 +3,10 @@
 Every message says what was received, what is allowed, and what to do. `code` is what a log keeps of it.
 """
 
+# How allocators say it that have no exception of their own for it; the last two are torch's on a CPU.
+NO_MEMORY = ("cuda out of memory", "cuda error: out of memory", "cublas_status_alloc_failed", "not enough memory",
+             "can't allocate memory")
+
 
 class BeamscopeError(Exception):
     code = "error"
@@ -38,7 +42,20 @@ class PromptOutOfWorld(BeamscopeError):
     code = "prompt_out_of_world"
 
 
+class OutOfMemory(BeamscopeError):
+    """A model call needed more memory than there is. Nothing of it was computed."""
+
+    code = "out_of_memory"
+
+
 class DiskFull(BeamscopeError):
     """There is no space left to keep a run. What was kept before is whole."""
 
     code = "disk_full"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception of whatever library says that memory is used up. Nothing is imported to tell."""
+    if isinstance(error, MemoryError | OutOfMemory) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)

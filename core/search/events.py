@@ -276,6 +276,7 @@ class Failed(Event):
     kind: ClassVar[str] = "failed"
     code: str
     message: str
+    step: int | None = None                            # that was being computed, where memory did not suffice for it
 
 
 TERMINAL = (Finished, Cancelled, Failed)

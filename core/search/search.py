@@ -21,8 +21,9 @@ from core.search import events as ev
 from core.search import steering
 from core.search.budget import Cost, Ledger, amount
 from core.search.calls import Calls, Stop
-from core.search.errors import BadRequest, BeamscopeError, BudgetExhausted
+from core.search.errors import BadRequest, BeamscopeError, BudgetExhausted, OutOfMemory, is_out_of_memory
 from core.search.guide import Guide
+from core.search.retry import out_of_memory
 from core.search.scoring import Scoring, Sight, check_loaded, named
 from core.search.states import SEEDS, Held, States, derive_seed
 from core.search.steering import Hands
@@ -86,6 +87,7 @@ class Search:
             self._calls.excuse(perf_counter() - left)
 
     def _events(self) -> Iterator[ev.Event]:
+        failed = None
         try:
             yield self._event(
                 ev.Started, spec=self.spec, num_steps=self.generator.num_steps,
@@ -97,10 +99,22 @@ class Search:
             best = self.tree.best()
             yield self._event(ev.Cancelled, node=best.id if best else None)
         except Exception as error:
-            if not isinstance(error, BeamscopeError):
-                log.exception("the run failed")
-            code = error.code if isinstance(error, BeamscopeError) else "model_error"
-            yield self._event(ev.Failed, code=code, message=_one_line(error))
+            failed = self._failure(error)   # told below: here the error still holds on to what filled the memory
+        if failed:
+            yield self._event(ev.Failed, **failed)
+
+    def _failure(self, error: Exception) -> dict[str, Any]:
+        """What the log keeps of an error. Where memory is used up, the states of the run are let go."""
+        if is_out_of_memory(error):
+            log.warning("the run ended: %s", error)
+            self._states.held.clear()
+            self._finalists.clear()
+            step = self._calls.step
+            return {"code": OutOfMemory.code, "message": out_of_memory(self.spec, self.tree, step), "step": step}
+        if not isinstance(error, BeamscopeError):
+            log.exception("the run failed")
+        code = error.code if isinstance(error, BeamscopeError) else "model_error"
+        return {"code": code, "message": _one_line(error)}
 
     def _until_budget(self, steps: Steps) -> Steps[str]:
         try:

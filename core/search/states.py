@@ -84,7 +84,7 @@ class States:
     def varied(self, born: Sequence[tuple[Node, int]], step: int, vary: Callable[[list, list], list]) -> list[Held]:
         """Children at `step` that vary(states, seeds) makes otherwise than by a step: one pass each."""
         items = [(self.held[node.id].state, derive_seed(node.seed, index)) for node, index in born]
-        generator, before = self._generator, step - 1
+        generator, before, self._calls.step = self._generator, step - 1, step
         made = self._calls.batched(
             generator.step_cost(before), lambda batch: vary(*map(list, zip(*batch, strict=True))), items,
             generator.max_batch, generator.step_bytes(before),
@@ -99,6 +99,7 @@ class States:
 
         Where the pass comes before the draw, states with equal keys share one.
         """
+        self._calls.step = step + 1
         shares = step in self._generator.sharing_steps
         groups = _groups(keys if shares else range(len(states)))
         one = self._generator.step_cost(step)
@@ -125,6 +126,7 @@ class States:
     def _look(self, nodes: Sequence[Node], sight: int) -> None:
         last = sight == self._generator.num_steps
         self._roll(nodes, sight)
+        self._calls.step = sight
         keys = [self._key(node, sight) for node in nodes]
         distinct = {key: self._tip(node, sight) for key, node in zip(keys, nodes, strict=True)}
         pictures = self.preview(self._generator.decode_cost + Cost(images=last), list(distinct.values()))

@@ -17,6 +17,7 @@ import { mountKeys } from "./keys.js";
 import { mountLink } from "./link.js";
 import { mountPlayer } from "./player.js";
 import { loadPlotly } from "./plotly.js";
+import { mountRetry } from "./retry.js";
 import { mountSharing } from "./sharing.js";
 import { buildSlots } from "./slots.js";
 import { mountStatus } from "./status.js";
@@ -26,7 +27,7 @@ import { mountToolbar } from "./toolbar.js";
 import { mountTrees } from "./trees.js";
 import { strings } from "/page/strings.js";
 
-const PARTS = [mountStatus, mountControl, mountTrees, mountTable, mountToolbar, mountPlayer, mountInspector,
+const PARTS = [mountStatus, mountRetry, mountControl, mountTrees, mountTable, mountToolbar, mountPlayer, mountInspector,
   mountChoose, mountCompare, mountChart, mountKeys, mountInsights, mountSharing];
 const VIEW = { lanes: "both", thumbnails: true, pruned: true, labels: false, tidy: false, table: false };
 const SIDE_BY_SIDE = 1200; // px of width, as in page.css

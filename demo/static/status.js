@@ -74,7 +74,7 @@ class StatusLine {
     if (newest && ["asking", "paused"].includes(doing)) return own ? strings.states[doing] : strings.states.elsewhere;
     if (!live && facts.state === "running") return newest ? strings.states.interrupted : strings.states.past;
     if (live && newest && facts.state === "done") return strings.states.beside;
-    return strings.states[facts.state];
+    return facts.short ? strings.states.short.replace("{at}", facts.short) : strings.states[facts.state];
   }
 
   // At most one progress sentence in five seconds, and always one at the end.
@@ -92,11 +92,11 @@ export function mountStatus(stage) {
   const line = new StatusLine();
   const notice = el("p", { class: "bs-notice", role: "alert", hidden: true });
   const spoken = el("div", { class: "bs-hidden", role: "status", "aria-live": "polite" });
-  stage.slots.status.replaceChildren(line.element, line.announcer, spoken, notice);
+  stage.slots.status.replaceChildren(line.element, line.announcer, spoken, el("div", { class: "bs-warning" }, notice));
   stage.on("frame", () => line.show(stage.comparison, stage.playing ? strings.states.replaying : null, stage.recorded));
   stage.on("warn", (message) => {
     notice.hidden = !message;
-    setText(notice, message || "");
+    setText(notice, message ? message[0].toUpperCase() + message.slice(1) : "");
   });
   stage.on("say", (sentence) => setText(spoken, sentence));
 }

@@ -45,9 +45,10 @@ export class Comparison {
     this.merge(reply);
   }
 
-  // state: what the server is doing with the run, null if nothing; own: whether this visitor started it.
-  merge({ head, live, queue, state, own, lanes }) {
-    Object.assign(this, { head, live, queue, state, own });
+  // state: what the server is doing with the run, null if nothing; own: whether this visitor started it;
+  // retry: the name of a smaller search where memory was too small for this one.
+  merge({ head, live, queue, state, own, retry, lanes }) {
+    Object.assign(this, { head, live, queue, state, own, retry });
     this.lanes.forEach((lane, index) => {
       if (!lanes[index]) return;
       Object.assign(lane, { label: lanes[index].label, head: { ...head, steps: lanes[index].steps } });
