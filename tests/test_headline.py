@@ -241,7 +241,7 @@ def test_settings_weights_and_sampling_have_parts_of_their_own(world, monkeypatc
 def test_what_fails_counts_as_wrong_and_stays_in(world):
     def step(states, seeds):
         if len(states[0]) == 3:
-            raise MemoryError("no room")
+            raise OSError("no room")
         return ToyGenerator.step(world.generators["emoji-ar"], states, seeds)
 
     planned = world.plan()

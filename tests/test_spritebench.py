@@ -205,7 +205,7 @@ def test_more_seeds_add_to_what_is_there_and_another_prompt_does_not_count_as_it
 def test_what_fails_counts_as_wrong_and_stays_in(world, monkeypatch):
     def step(states, seeds):
         if len(states[0]) == 3:
-            raise MemoryError("no room")
+            raise OSError("no room")
         return ToyGenerator.step(world.generator, states, seeds)
 
     world.generator.step = step

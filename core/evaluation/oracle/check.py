@@ -18,12 +18,11 @@ ATTRIBUTES = (("colour", "colour"), ("pattern", "pattern"), ("size", "size_name"
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader saw: things, the surest first, and whether it doubts what or how many they are."""
+    """What is seen in an image: things, the surest first, and whether what or how many they are is in doubt."""
 
     things: tuple[Thing, ...]
     background: str
     unclear: bool = False
-    second: Reading | None = None  # what another reader saw of the same image
 
     @classmethod
     def of(cls, scene: Scene) -> Reading:
@@ -35,10 +34,10 @@ class Reading:
 class Verdict:
     """How an image fares; all that is reported about it."""
 
-    strict: bool  # every atom is right, clear to each reader, and the readers agree on all atoms
-    lenient: bool  # GenEval's semantics, by the first reader: enough of everything, extras forgiven
-    atoms: Mapping[str, int]  # 0 or 1 by name, by the first reader
-    unclear: bool  # a reader is in doubt, or the readers disagree
+    strict: bool  # every atom is right, and nothing is in doubt
+    lenient: bool  # GenEval's semantics: enough of everything, extras forgiven
+    atoms: Mapping[str, int]  # 0 or 1 by name
+    unclear: bool  # what or how many things there are is in doubt
     dead_zone: bool = False  # a direction was asked for, and none holds between the two
 
     @property
@@ -58,14 +57,12 @@ FAILED = Verdict(False, False, {"image": 0}, False)  # no image came about
 def check(reading: Reading, scene: Scene) -> Verdict:
     """Compare a reading with the scene asked for. What the scene leaves open (None, "") may be anything."""
     atoms = _atoms(reading, scene)
-    second = reading.second
-    unclear = reading.unclear or second is not None and (second.unclear or _atoms(second, scene) != atoms)
     owned = _owned(reading.things, scene.groups)
     return Verdict(
-        strict=all(atoms.values()) and not unclear,
+        strict=all(atoms.values()) and not reading.unclear,
         lenient=_lenient(owned, scene),
         atoms=atoms,
-        unclear=unclear,
+        unclear=reading.unclear,
         dead_zone=any(_undecided(owned[a], relation, owned[b]) for a, relation, b in scene.relations),
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,8 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from core.evaluation.oracle.agree import read
 from core.evaluation.oracle.check import Reading
-from core.evaluation.oracle.reader import READERS, readings
+from core.evaluation.oracle.reader import READERS, Seen, seen
 from core.models.weights import from_images, load_config, load_weights, sha256
 from core.search.errors import WeightsMissing
 
@@ -22,7 +22,7 @@ BATCH = 32
 
 
 class Oracle:
-    """Reads images with two readers that were trained apart. The first one's reading carries the second's."""
+    """Reads images with two readers that were trained apart; what either denies is unclear."""
 
     def __init__(self, a: nn.Module, b: nn.Module, device: str = "cpu"):
         self.readers, self.device = [reader.eval().to(device) for reader in (a, b)], device
@@ -31,13 +31,13 @@ class Oracle:
         """uint8 images [128, 128, 3] -> a reading of each."""
         found: list[Reading] = []
         for start in range(0, len(images), BATCH):
-            first, second = (self._readings(reader, images[start : start + BATCH]) for reader in self.readers)
-            found += [replace(one, second=other) for one, other in zip(first, second, strict=True)]
+            views = (self._seen(reader, images[start : start + BATCH]) for reader in self.readers)
+            found += map(read, *views)
         return found
 
     @torch.inference_mode()
-    def _readings(self, reader: nn.Module, images: Sequence[np.ndarray]) -> list[Reading]:
-        return readings(reader(from_images(np.stack(images)).to(self.device)))
+    def _seen(self, reader: nn.Module, images: Sequence[np.ndarray]) -> list[Seen]:
+        return seen(reader(from_images(np.stack(images)).to(self.device)))
 
 
 def load_reader(name: str, folder: Path = FOLDER) -> nn.Module:

@@ -13,17 +13,15 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.evaluation.oracle.check import UNCLEAR, Reading
 from core.models.layers import grid_positions
 from core.models.tokenizer import ResBlock
-from core.world.scene import CANVAS, MAX_THINGS, Thing, size_word
+from core.world.scene import CANVAS
 from core.world.vocabulary import BACKGROUNDS, COLOURS, KINDS, PATTERNS
 
 USUAL = 48.0  # px, the side of a thing that is neither small nor large
 NOUNS, TINTS, PRINTS, BACKDROPS = [kind.noun for kind in KINDS], list(COLOURS), list(PATTERNS), list(BACKGROUNDS)
 CHANNELS = {"heat": 1, "noun": len(NOUNS), "colour": len(TINTS), "pattern": len(PRINTS), "place": 3}
-PEAK, DOUBT = 0.5, 0.2  # heat of a thing; of what may be one
-SURE = 0.6  # least probability of an answer
+GLIMPSE = 0.1  # least heat of what may be a thing
 
 
 class ReaderA(nn.Module):
@@ -96,67 +94,54 @@ class Heads(nn.Module):
 READERS = {"a": ReaderA, "b": ReaderB}
 
 
-# From answers to things
+# From answers to what may be there
 
 
 @dataclass(frozen=True)
-class _Peak:
-    """One centre, with the answers of its cell."""
+class Peak:
+    """What may be the centre of a thing, with the answers of its cell."""
 
     heat: float
-    x: float
+    x: float  # px, as y and side
     y: float
     side: float
     answers: dict[str, Tensor]  # probabilities, [C]
 
 
-def readings(maps: dict[str, Tensor]) -> list[Reading]:
+@dataclass(frozen=True)
+class Seen:
+    """What one reader saw in one image: peaks, the hottest first, and the probability of every background."""
+
+    peaks: tuple[Peak, ...]
+    background: Tensor  # [6]
+
+
+def seen(maps: dict[str, Tensor]) -> list[Seen]:
     """What the answers [B, C, s, s] of a reader say of every image."""
     maps = {name: part.float().cpu() for name, part in maps.items()}
     heat = maps["heat"].sigmoid()
-    tops = (heat == F.max_pool2d(heat, 3, 1, 1)) & (heat > DOUBT)  # [B, 1, s, s]
+    tops = (heat == F.max_pool2d(heat, 3, 1, 1)) & (heat > GLIMPSE)  # [B, 1, s, s]
     answers = {name: maps[name].softmax(1) for name in ("noun", "colour", "pattern")}
     found = []
-    for number, background in enumerate(maps["background"].argmax(1).tolist()):
+    for number, background in enumerate(maps["background"].softmax(1)):
         cells = tops[number, 0].nonzero().tolist()
         peaks = [_peak(maps["place"][number], heat[number, 0], answers, number, *cell) for cell in cells]
-        found.append(_reading(_apart(peaks), BACKDROPS[background]))
+        found.append(Seen(_apart(peaks), background))
     return found
 
 
-def _peak(place: Tensor, heat: Tensor, answers: dict[str, Tensor], number: int, row: int, column: int) -> _Peak:
+def _peak(place: Tensor, heat: Tensor, answers: dict[str, Tensor], number: int, row: int, column: int) -> Peak:
     cell = CANVAS / heat.shape[-1]
     dx, dy, side = place[:, row, column].tolist()
     said = {name: part[number, :, row, column] for name, part in answers.items()}
     where = ((column + 0.5 + dx) * cell, (row + 0.5 + dy) * cell)
-    return _Peak(float(heat[row, column]), *where, USUAL * 2.0 ** max(-3.0, min(3.0, side)), said)
+    return Peak(float(heat[row, column]), *where, USUAL * 2.0 ** max(-3.0, min(3.0, side)), said)
 
 
-def _apart(peaks: list[_Peak]) -> list[_Peak]:
+def _apart(peaks: list[Peak]) -> tuple[Peak, ...]:
     """The hottest first; what lies within a quarter of a hotter one's side is that thing again."""
-    kept: list[_Peak] = []
+    kept: list[Peak] = []
     for peak in sorted(peaks, key=lambda peak: -peak.heat):
         if all(max(abs(peak.x - other.x), abs(peak.y - other.y)) > other.side / 4 for other in kept):
             kept.append(peak)
-    return kept
-
-
-def _reading(peaks: list[_Peak], background: str) -> Reading:
-    sure = [peak for peak in peaks if peak.heat >= PEAK]
-    things = tuple(_thing(peak, len(sure)) for peak in sure)
-    doubtful = len(sure) < len(peaks) or any(float(peak.answers["noun"].max()) < SURE for peak in sure)
-    return Reading(things, background, doubtful)
-
-
-def _thing(peak: _Peak, things: int) -> Thing:
-    kind = KINDS[int(peak.answers["noun"].argmax())]
-    look = {"colour": None, "pattern": None}
-    if kind.recolourable:
-        look = {"colour": _answer(peak.answers["colour"], TINTS), "pattern": _answer(peak.answers["pattern"], PRINTS)}
-    size = size_word(peak.side, min(things, MAX_THINGS))
-    return Thing(kind.noun, **look, size_name=size, x=peak.x, y=peak.y, size=peak.side)
-
-
-def _answer(probabilities: Tensor, names: list[str]) -> str:
-    best = int(probabilities.argmax())
-    return names[best] if float(probabilities[best]) >= SURE else UNCLEAR
+    return tuple(kept)

@@ -15,10 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from core.evaluation.oracle.agree import read
 from core.evaluation.oracle.check import check
 from core.evaluation.oracle.degrade import CLEAN, Degradation, degrade, load_tokenizer, overlapped, sample_many
 from core.evaluation.oracle.oracle import FOLDER
-from core.evaluation.oracle.reader import READERS, readings
+from core.evaluation.oracle.reader import READERS, seen
 from core.evaluation.oracle.targets import loss as answer_loss
 from core.evaluation.oracle.targets import targets, truth
 from core.models.weights import save_weights
@@ -78,8 +79,8 @@ def measure(model: nn.Module, reader: str, device: str, coded: bool, count: int 
         right = 0
         for start in range(0, count, 50):
             part = slice(start, start + 50)
-            read = readings(model(images_of(scenes[part], how[part], noise)))
-            right += sum(check(*pair).strict for pair in zip(read, scenes[part], strict=True))
+            views = seen(model(images_of(scenes[part], how[part], noise)))
+            right += sum(check(read(one, one), scene).strict for one, scene in zip(views, scenes[part], strict=True))
         found[f"exact scenes, {name}"] = right / count
     return found
 
