@@ -17,14 +17,14 @@ import("/page/%s").then((module) => module.mount(element, { props, trigger, watc
 class Stage(gr.HTML):
     """Draws one comparison; value is {"run": id, "ticket": any new value, "replay": bool}, or {} for none.
 
-    Event `live` ({"live": bool}) says that the run shown began or ended.
+    Event `live` ({"live": bool}) says that the run shown began or ended, `ready` that the models are loaded now.
     """
 
     def __init__(self, **props: Any):
         super().__init__(
             value={},
             html_template="<div class='bs-stage'>Loading the tree …</div>",
-            js_on_load='const events = ["live"];' + MOUNT % "stage.js",
+            js_on_load='const events = ["live", "ready"];' + MOUNT % "stage.js",
             apply_default_css=False,
             **props,
         )

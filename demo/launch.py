@@ -24,6 +24,6 @@ def launch(context: Context, plan: Plan, request: Any, private: bool = False, co
 def require_models(models: Models) -> None:
     """Raises BadRequest while they load, WeightsMissing where they are not here."""
     if not models.ready.wait(LOAD_PATIENCE):
-        raise BadRequest(strings.LOADING)
+        raise BadRequest(strings.STILL_LOADING)
     if models.problem:
         raise WeightsMissing(models.problem)

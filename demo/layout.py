@@ -43,7 +43,7 @@ def build_page(context: Context) -> gr.Blocks:
             with gr.Column(elem_id="bs-view"):
                 stage = Stage(elem_id="bs-stage")
         _wire_prompt(models, prompt, panel.model, chips, hint)
-        _wire_estimate(models, panel)
+        _wire_estimate(models, panel, stage)
         _wire_runs(context, (prompt, panel), (stage, run, hint), (search, stop))
         add_api(context)
     return page
@@ -75,16 +75,18 @@ def _wire_prompt(models: Models, prompt: gr.Textbox, model: Choice, chips: list[
     def told(text: Any, generator: Any) -> dict[str, Any]:
         return known_words(models, generator, text)
 
+    prompt.change(None, prompt, None, js=TYPED, api_visibility="private")
     gr.on([prompt.change, model.input], told, [prompt, model], hint, **INSTANT)
     for chip in chips:
         chip.click(None, None, prompt, js=f"() => {json.dumps(chip.value)}", api_visibility="private")
 
 
-def _wire_estimate(models: Models, panel: Panel) -> None:
+def _wire_estimate(models: Models, panel: Panel, stage: Stage) -> None:
     def priced(baseline: Any, *values: Any) -> dict[str, Any]:
         return predicted(models, values, baseline)
 
     asked = [panel.baseline, *panel.controls]
+    stage.ready(priced, asked, panel.estimate, **INSTANT)
     gr.on([gr.context.Context.root_block.load, *(control.change for control in asked)], priced, asked, panel.estimate,
           concurrency_limit=None, trigger_mode="always_last", **QUIET)  # fmt: skip
 
@@ -131,6 +133,7 @@ def _wire_runs(context: Context, asked: tuple, shown: tuple, buttons: tuple[gr.B
 _tickets = count(1)
 
 
+TYPED = """(text) => { document.dispatchEvent(new CustomEvent("beamscope:prompt", { detail: text })); }"""
 BEGUN = """(...values) => { delete document.querySelector("#bs-search").dataset.note; return values; }"""
 
 
@@ -235,6 +238,8 @@ def known_words(models: Models, generator: Any, text: Any) -> dict[str, Any]:
 
 def predicted(models: Models, values: tuple, baseline: Any = settings.BASELINE) -> dict[str, Any]:
     """What a search with these settings would cost, or why it cannot run."""
+    if not models.ready.is_set():  # the page asks again when they are
+        return lines(line("info", ("plain", strings.LOADING)))
     try:
         require_models(models)
         spec = settings.read(models, (PROBE, *values))

@@ -4,15 +4,20 @@ import logging
 import threading
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
-from core.registry import Entry, pick, readiness
+from core.registry import Entry, pick
 from core.search.errors import BeamscopeError
 from core.search.events import RunSpec
 from core.search.guide import RULES
 from core.search.scoring import named
 
 log = logging.getLogger(__name__)
+NOT_LOADED = (
+    "The models could not be loaded: {error}. Run `pip install -r requirements.txt`, then `python -m core.cli models`, "
+    "which says of every model whether it is ready; then start the server again."
+)
 
 
 @dataclass(eq=False)
@@ -39,6 +44,8 @@ class Models:
     ready: threading.Event = field(default_factory=threading.Event)  # set when loading is over, for good or ill
     problem: str | None = None  # why the models could not be loaded, for people to read
     broken: dict[str, str] = field(default_factory=dict)  # verifiers that do not load, and why; they do not observe
+    _done: list[str] = field(default_factory=list)  # of `first`, by `warm`
+    _began: float | None = None  # when `warm` did
     _loaded: dict[tuple[str, str], Any] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -85,23 +92,44 @@ class Models:
         """What a generator knows of a prompt; None where that is not known."""
         return self.check(prompt) if self.check and self.in_world(generator) else None
 
+    @property
+    def first(self) -> list[str]:
+        """What a first search needs, in the order in which it is loaded."""
+        return [self.searcher, *([self.baseline] if self.baseline else []), *self.verifiers]
+
     def warm(self) -> None:
         """Load everything a first search needs; keeps the reason if that fails."""
+        self._began = monotonic()
+        guide, *others = self.verifiers
         try:
-            self.generator(self.searcher)
-            if self.baseline:
-                self.generator(self.baseline)
-            guide, *others = self.verifiers
-            self.verifier(guide)
-            reasons = {name: readiness(self.verifiers[name]) for name in others}
-            self.broken = {name: reason for name, reason in reasons.items() if reason}
+            for name in self.first:
+                if name in others:
+                    self._try(name)
+                else:
+                    self._load(*("verifier", self.verifiers) if name == guide else ("generator", self.generators), name)
+                self._done.append(name)
         except BeamscopeError as error:
             self.problem = str(error)
         except Exception as error:
             log.exception("the models could not be loaded")
-            self.problem = f"The models could not be loaded: {error}"
+            self.problem = NOT_LOADED.format(error=" ".join(str(error).split())[:300] or type(error).__name__)
         finally:
             self.ready.set()
+
+    def progress(self) -> dict[str, Any]:
+        """How far `warm` is: what is being loaded, how many are done of how many, for how long; why it failed."""
+        done, first = len(self._done), self.first
+        loading = None if self.ready.is_set() or done == len(first) else first[done]
+        seconds = 0.0 if self._began is None else monotonic() - self._began
+        return {"ready": self.ready.is_set() and self.problem is None, "problem": self.problem, "loading": loading,
+                "done": done, "of": len(first), "seconds": round(seconds, 1)}  # fmt: skip
+
+    def _try(self, verifier: str) -> None:
+        """Load a verifier that a search can do without; keeps the reason if that fails."""
+        try:
+            self.verifier(verifier)
+        except Exception as error:
+            self.broken = {**self.broken, verifier: " ".join(str(error).split()) or type(error).__name__}
 
     def _load(self, role: str, table: Mapping[str, Entry], name: str) -> Any:
         entry = pick(role, table, name)

@@ -22,9 +22,9 @@ EXAMPLES = (
 
 FIRST_VISIT = (
     "Below, a recorded run: the model paints from coarse to fine; at every scale a verifier scores the candidates, "
-    "the best are kept and the others pruned. Type a prompt to start your own."
+    "the best are kept and the others pruned."
 )
-EMPTY_PROMPT = "Type a prompt or pick an example."
+EMPTY_PROMPT = "Type a prompt or pick one."
 PROMPT_TOO_LONG = "This prompt has {length} characters; at most {limit} are allowed. Shorten it."
 
 NO_KNOWN_WORD = "The models know no word of this prompt."
@@ -112,7 +112,8 @@ BUDGET = "Budget, GFLOP"
 SEED = "Seed"
 
 BUSY = "The server has {count} searches waiting, which is its limit. Try again in a minute."
-LOADING = "Loading the models; the first search starts when they are ready."
+STILL_LOADING = "The models are still being loaded. Try again in a minute."
+LOADING = "The models are being loaded; what a search costs is known then."
 GONE = "The run of this link is not on this server any more. Its settings are here: press Search to run it again."
 UNKNOWN_RUN = "There is no run with this id here. It may have been removed, or the link is incomplete."
 TOO_MANY = "You have {count} searches going on or waiting here, which is the limit. Stop one, or wait for one to end."
@@ -185,6 +186,11 @@ JS: dict[str, dict[str, Any]] = {
         "asking": "your turn", "paused": "paused", "elsewhere": "waits for its visitor",
         "failed": "failed", "short": "out of memory {at}", "interrupted": "interrupted", "replaying": "replaying",
         "past": "replay",
+    },
+    "ready": {
+        "empty": EMPTY_PROMPT,
+        "loading": "Loading models: {name}, {done} of {of}, {seconds} s", "starting": "Loading models",
+        "wait": "when loaded", "none": "no models",
     },
     "queue": {"next": "next in line", "place": "place {place} in line", "wait": "{place}, about {seconds} s"},
     "player": {

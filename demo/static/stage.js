@@ -17,6 +17,7 @@ import { mountKeys } from "./keys.js";
 import { mountLink } from "./link.js";
 import { mountPlayer } from "./player.js";
 import { loadPlotly } from "./plotly.js";
+import { mountReady } from "./ready.js";
 import { mountRetry } from "./retry.js";
 import { mountSharing } from "./sharing.js";
 import { buildSlots } from "./slots.js";
@@ -138,11 +139,18 @@ function foldSettings() {
   if (opener) opener.click();
 }
 
-export function mount(element, api) {
+// Scripts that come out of a cache are faster than the page around them.
+async function pageIsThere() {
+  while (!document.getElementById("bs-search")) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+export async function mount(element, api) {
+  await pageIsThere();
   const stage = new Stage(element.querySelector(".bs-stage"), api);
   window.beamscope = stage; // for tests and for people who look under the hood
   if (innerWidth < SIDE_BY_SIDE) foldSettings();
   mountLink(stage);
+  mountReady(stage);
   api.watch("value", () => stage.attach(api.props.value));
   stage.attach(api.props.value);
   loadPlotly().then(() => stage.emit("drawable"), () => stage.emit("warn", strings.stage.undrawable));

@@ -217,6 +217,7 @@ def test_a_forged_run_id_gets_a_sentence(address, open_page):
     page = open_page(f"{address}/?run=../<script>window.hit=1</script>")
     expect(page.locator("#bs-hint")).to_contain_text(strings.UNKNOWN_RUN)
     assert page.evaluate("window.hit") is None
+    page.fill("#bs-prompt input, #bs-prompt textarea", PROMPT)
     expect(page.locator("#bs-search")).to_be_enabled()
 
 

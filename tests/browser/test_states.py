@@ -6,7 +6,10 @@ import pytest
 from playwright.sync_api import expect
 
 from core.runs import RunStore
+from demo import strings
 from tests.browser.serve import SHORT
+
+FIELD = "#bs-prompt textarea, #bs-prompt input"
 
 
 @pytest.fixture(scope="module")
@@ -26,3 +29,45 @@ def test_a_run_out_of_memory_keeps_its_tree_and_offers_a_smaller_one(address, op
     expect(page.locator(".bs-state")).to_have_text("done")
     expect(page.locator(".bs-notice")).to_be_hidden()
     expect(page.get_by_role("button", name="Retry")).to_be_hidden()
+
+
+def test_search_waits_for_a_prompt_and_says_so_while_it_is_typed(address, open_page):
+    page = open_page(address)
+    button, field, why = page.locator("#bs-search"), page.locator(FIELD), page.locator("#bs-why-not")
+    expect(button).to_be_disabled()
+    expect(why).to_have_text(strings.EMPTY_PROMPT)
+    field.press_sequentially("a")
+    expect(button).to_be_enabled()
+    expect(why).to_be_hidden()
+    for blank in ("", "   ", "\u200b \u00a0"):
+        field.fill(blank)
+        expect(button).to_be_disabled()
+        field.press("Control+Enter")
+        expect(why).to_have_class(re.compile("bs-urged"))
+    page.wait_for_timeout(500)  # a search that began would be in the address by now
+    assert "run=" not in page.url
+    page.click("#bs-examples button >> nth=1")
+    expect(button).to_be_enabled()
+    expect(why).to_be_hidden()
+
+
+def test_while_models_load_search_says_so_and_then_enables_itself(address, open_page):
+    page = open_page(address, viewport={"width": 1024, "height": 768})
+    loading = {"ready": False, "problem": None, "loading": "ImageReward", "done": 2, "of": 6, "seconds": 3.4}
+    page.route("**/data/models", lambda route: route.fulfill(json=loading))
+    page.reload()
+    page.wait_for_selector(".bs-plot")
+    page.fill(FIELD, "a dog")
+    why, button = page.locator("#bs-why-not"), page.locator("#bs-search")
+    expect(why).to_have_text("Loading models: ImageReward, 3 of 6, 3 s")
+    expect(button).to_be_disabled()
+    page.wait_for_function("document.querySelector('.bs-plot').data?.at(-1).x.length > 0")  # the recorded run plays
+    page.unroute("**/data/models")
+    expect(button).to_be_enabled()
+    expect(why).to_be_hidden()
+    page.route("**/data/models", lambda route: route.fulfill(json={**loading, "problem": "X is missing: fetch it."}))
+    page.reload()
+    expect(why).to_have_text("X is missing: fetch it.")
+    page.fill(FIELD, "a dog")
+    expect(button).to_be_disabled()
+    page.unroute("**/data/models")

@@ -1,0 +1,76 @@
+"""How models are loaded, and what is told meanwhile and when it fails."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+from fastapi.testclient import TestClient
+
+from core.runs import RunStore
+from core.search.errors import WeightsMissing
+from demo import layout, strings
+from demo.server import build_app
+from tests.demo.test_page import text_of
+from tests.demo.test_settings import controls
+from tests.demo.test_streaming import wait
+from tests.painted import painted_models
+
+
+@pytest.fixture
+def gated():
+    """(models, door): each model loads when the door is opened once more."""
+    models, door = painted_models(), threading.Semaphore(0)
+
+    def behind(entry):
+        def load():
+            assert door.acquire(timeout=20)
+            return entry.load()
+
+        return replace(entry, load=load)
+
+    models.generators = {name: behind(entry) for name, entry in models.generators.items()}
+    models.verifiers = {name: behind(entry) for name, entry in models.verifiers.items()}
+    return models, door
+
+
+def test_progress_names_each_model_in_turn_and_the_page_is_answered_meanwhile(gated, tmp_path):
+    models, door = gated
+    with TestClient(build_app(models, RunStore(tmp_path), [])) as client:
+        for done, name in enumerate(["painter", "noisy", "warmth", "lightness"]):
+            wait(lambda done=done: models.progress()["done"] == done)
+            told = client.get("/data/models").json()
+            assert (told["loading"], told["done"], told["of"], told["ready"]) == (name, done, 4, False)
+            assert client.get("/readyz").status_code == 503
+            assert text_of(layout.predicted(models, controls()[1:])) == strings.LOADING, "no request waits for models"
+            door.release()
+        wait(models.ready.is_set)
+        assert client.get("/data/models").json() | {"seconds": 0} == {
+            "ready": True, "problem": None, "loading": None, "done": 4, "of": 4, "seconds": 0}  # fmt: skip
+        assert "Predicted" in text_of(layout.predicted(models, controls()[1:]))
+
+
+@pytest.mark.parametrize("error, remedy", [
+    (WeightsMissing("w is missing: fetch it with the repository"), "fetch it with the repository"),
+    (ImportError("no module named open_clip"), "pip install -r requirements.txt"),
+])
+def test_models_that_do_not_load_are_told_with_what_to_do(error, remedy):
+    models = painted_models()
+
+    def fail():
+        raise error
+
+    models.verifiers = {**models.verifiers, "warmth": replace(models.verifiers["warmth"], load=fail)}
+    models.warm()
+    told = models.progress()
+    assert not told["ready"] and str(error).split(":")[0] in told["problem"] and remedy in told["problem"]
+
+
+def test_an_observer_that_does_not_load_is_left_out():
+    models = painted_models()
+
+    def fail():
+        raise WeightsMissing("gone")
+
+    models.verifiers = {**models.verifiers, "lightness": replace(models.verifiers["lightness"], load=fail)}
+    models.warm()
+    assert models.progress()["ready"] and models.broken == {"lightness": "gone"}
