@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.runs import RunStore
+from demo.family import Kin
 from demo.models import Models
 from demo.runner import Runner
 from demo.streaming import Library
@@ -18,6 +19,7 @@ class Context:
     library: Library     # everything that can be shown, the store's runs first
     runner: Runner
     visitors: Visitors
+    kin: Kin             # which of them go on from which
 
 
 def make_context(
@@ -25,4 +27,4 @@ def make_context(
 ) -> Context:
     """`recorded`: folders of runs that are shown and never written. The runner's thread is running."""
     library = Library([store, *(RunStore(path, read_only=True) for path in recorded if path.is_dir())])
-    return Context(models, store, library, Runner(store, models), visitors or Visitors())
+    return Context(models, store, library, Runner(store, models), visitors or Visitors(), Kin(library.stores))

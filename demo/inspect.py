@@ -164,7 +164,7 @@ def _ancestor(tree: Tree, run: str, node: Node) -> Facts:
     kind = view.image_kind(tree, node)
     score = "" if node.score is None else f", score {node.score:.3f}"
     return {
-        "id": node.id,
+        "id": node.id, "run": run,
         "label": f"{node_name(tree, node, ', ')}{score}",
         "short": "txt" if node.parent is None else str(node.id),
         "image": kind and image_url(run, node.id, kind, 64),

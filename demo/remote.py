@@ -17,6 +17,7 @@ from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
 from demo import links, retry, strings, view
 from demo.context import Context
+from demo.family import LANES, Lane, before, family
 from demo.inspect import inspect as inspect_node
 from demo.models import Models
 from demo.settings import GIGA, NO_BASELINE, method
@@ -60,31 +61,38 @@ def _mark(context: Context, request: Any) -> Any:
 
 
 def snapshot(context: Context, run: Any, visitor: str = "") -> Reply:
-    """All frames of a run up to now. Raises as `follow` does."""
-    return _frames(context, {"run": run, "since": []}, visitor)
+    """All frames of a run, and of what it is compared with, up to now. Raises as `follow` does."""
+    reply = _frames(context, {"run": run, "since": []}, visitor)
+    return reply | {"more": [], "growing": False}
 
 
 def _is_news(request: Any, reply: Reply) -> bool:
     """Whether a page would want the reply now: an end, a frame, or the first it hears of a run."""
-    return not reply["live"] or not request.get("since") or any(lane["frames"] for lane in reply["lanes"])
+    over = not (reply["live"] or reply["growing"])
+    return over or not request.get("since") or any(lane["frames"] for lane in [*reply["lanes"], *reply["more"]])
 
 
 def _frames(context: Context, request: Any, visitor: str) -> Reply:
     run, since = _frames_request(request)
-    lanes, earlier = context.library.shown(run, visitor)
-    states = {lane.store.status(lane.run) for lane in lanes}  # asked before the logs are read: what is over is complete
-    news = [lane.update()[start:] for lane, start in zip(lanes, [*since, 0, 0], strict=False)]
+    pair, earlier = context.library.shown(run, visitor)
+    lanes = family(context.library, context.kin, run, visitor)
+    states = [lane.reader.store.status(lane.run) for lane in lanes]   # before the logs are read: what is over is whole
+    since = [*since, *[0] * len(lanes)]
+    count = len(pair)
+    told = [_lane(lane, lane.reader.update()[start:], earlier and lane.reader in pair[1:])
+            for lane, start in zip(lanes, since, strict=False)]
     return {
         "run": run,
-        "head": _head(lanes, earlier) | {"settings": _settings(context, lanes)},
-        "lanes": [_lane(lane, new, earlier and lane is not lanes[0])
-                  for lane, new in zip(lanes, news, strict=True)],
-        "live": "running" in states,
+        "head": _head([lane.reader for lane in lanes], count, earlier) | {"settings": _settings(context, pair)},
+        "lanes": told[:count],
+        "more": told[count:],   # other runs of the same trees
+        "live": "running" in states[:count],
+        "growing": "running" in states[count:],
         "state": context.runner.state(run),
         "own": context.library.owns(run, visitor),
         "queue": context.runner.queue(run),
-        "notice": _notice(context, run, states),
-        "retry": _retry(lanes),
+        "notice": _notice(context, run, states[:count]),
+        "retry": _retry(pair),
     }
 
 
@@ -94,7 +102,7 @@ def _retry(lanes: list[Reader]) -> str | None:
     return less and strings.retry_with(*less)
 
 
-def _notice(context: Context, run: str, states: set[str]) -> str | None:
+def _notice(context: Context, run: str, states: list[str]) -> str | None:
     """Why a run ended before it was over, if it did."""
     if "interrupted" not in states:
         return None
@@ -102,15 +110,20 @@ def _notice(context: Context, run: str, states: set[str]) -> str | None:
     return strings.INTERRUPTED if reason is None else strings.sentence(reason or strings.UNEXPECTED)
 
 
-def _lane(reader: Reader, news: list[Reply], earlier: bool = False) -> Reply:
-    steps, label = ["prompt", *reader.tree.step_labels], lane_label(reader)
-    label = strings.EARLIER_RUN.format(label=label) if earlier else label
-    return {"run": reader.run, "label": label, "steps": steps, "frames": news}
+def _lane(lane: Lane, news: list[Reply], earlier: bool = False) -> Reply:
+    """earlier: it is what a branch is compared with."""
+    steps, name = ["prompt", *lane.reader.tree.step_labels], lane_label(lane.reader)
+    label = f"{lane.name} · {name}" if lane.name and name else name
+    if earlier and not lane.of:
+        label = strings.EARLIER_RUN.format(label=name)
+    branch = lane.of and {"of": lane.of, "node": lane.node, "name": lane.name}
+    return {"run": lane.run, "label": label, "name": name, "branch": branch, "beside": lane.beside, "steps": steps,
+            "frames": news}  # fmt: skip
 
 
 def _frames_request(request: Any) -> tuple[Any, list[int]]:
     since = request.get("since", []) if isinstance(request, dict) else None
-    whole = isinstance(since, list) and len(since) <= 2
+    whole = isinstance(since, list) and len(since) <= LANES
     if not whole or not all(type(count) is int and 0 <= count < 10**6 for count in since):
         raise BadRequest(strings.BAD_REQUEST)
     return request.get("run"), since
@@ -125,12 +138,12 @@ def _settings(context: Context, lanes: list[Reader]) -> str | None:
     return links.query_of(context.models, spec, beside)
 
 
-def _head(lanes: list[Reader], earlier: bool = False) -> Reply:
-    """What is true of the whole comparison; mostly empty until the first event."""
+def _head(lanes: list[Reader], count: int, earlier: bool = False) -> Reply:
+    """What is true of the whole view, whose first `count` lanes are compared; mostly empty until the first event."""
     tree = lanes[0].tree
     spec = tree.spec
     scores = [score for lane in lanes for score in lane.scores]
-    budgets = [lane.tree.spec.budget_flops for lane in lanes[: 1 if earlier else None] if lane.tree.spec]
+    budgets = [lane.tree.spec.budget_flops for lane in lanes[: 1 if earlier else count] if lane.tree.spec]
     return {
         "prompt": spec.prompt if spec else lanes[0].store.meta(lanes[0].run).get("title", ""),
         "method": method(spec) if spec else "",
@@ -181,7 +194,13 @@ def inspect(context: Context, request: Any, visitor: str = "") -> Reply:
     node = request.get("node")
     if type(node) is not int or node not in reader.tree.nodes:
         raise BadRequest(strings.BAD_NODE)
-    return inspect_node(reader.tree, reader.run, node) | {"answers": _answers(context.models, reader, node)}
+    facts = inspect_node(reader.tree, reader.run, node)
+    line = before(context.library, reader, visitor)
+    told = [inspect_node(earlier.tree, earlier.run, left)["path"] for earlier, left in line]
+    return facts | {
+        "path": sum((path[1:] if index else path for index, path in enumerate([*told, facts["path"]])), []),
+        "answers": _answers(context.models, reader, node),
+    }  # fmt: skip
 
 
 def _answers(models: Models, reader: Reader, id: int) -> list[Reply]:

@@ -201,7 +201,8 @@ JS: dict[str, dict[str, Any]] = {
     "tree": {
         "help": "Search tree. Arrow keys move from node to node, Enter opens the inspector.",
         "which": "Trees shown", "both": "Both", "more": "more nodes at", "close": "Close",
-        "rest": "and {count} more; the table shows all.", "undecoded": "no preview at this step",
+        "rest": "and {count} more; the table shows all.", "withBranches": "{name}, with {branches}",
+        "undecoded": "no preview at this step",
     },
     "table": {
         "label": "Nodes as a table", "picture": "Picture", "id": "Node", "step": "Step", "score": "Score",
@@ -217,6 +218,7 @@ JS: dict[str, dict[str, Any]] = {
         "table": "Table", "table_help": "Show the same nodes as a table",
     },
     "legend": {
+        "branch": "resumed branch",
         "best": "best path", "kept": "kept", "pruned": "pruned", "back": "back into noise", "score": "score",
         "zoom": "drag to zoom, double-click for all",
     },

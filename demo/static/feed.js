@@ -26,7 +26,7 @@ export class Feed {
       if (ticket !== this.ticket || reply === undefined) return;
       if (reply) {
         this.onReply(reply);
-        if (!reply.live) return;
+        if (!reply.live && !reply.growing) return;
       }
       await wait(reply ? PAUSE : RETRY);
     }

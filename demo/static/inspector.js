@@ -47,7 +47,8 @@ class Inspector {
   show(facts, open) {
     const kept = this.facts && this.facts.id === facts.id && this.facts.run === facts.run ? this.body.scrollTop : 0;
     this.facts = facts;
-    setText(this.heading, facts.title);
+    const branch = this.stage.comparison.all.find((lane) => lane.run === facts.run)?.branch;
+    setText(this.heading, branch ? `${branch.name} · ${facts.title}` : facts.title);
     this.body.replaceChildren(...[
       this.picture.show(facts), this.path(facts),
       el("p", { class: `bs-why bs-why-${facts.state}`, text: facts.why }),
@@ -61,11 +62,17 @@ class Inspector {
     if (open) this.element.classList.add("bs-open");
   }
 
+  // A step of the path may belong to the run that this one goes on from.
+  pick({ id, run }) {
+    const lane = this.stage.comparison.all.findIndex((one) => one.run === run);
+    if (lane >= 0) this.stage.pick(id, lane, true);
+  }
+
   path(facts) {
     const long = facts.path.length > LONG ? " bs-long" : "";
     return el("ol", { class: `bs-path${long}`, "aria-label": text.path }, facts.path.map((step) => el("li", {}, el("button", {
-      type: "button", title: step.label, "aria-label": step.label, "aria-current": step.id === facts.id ? "true" : null,
-      onclick: () => this.stage.pick(step.id, this.stage.lane, true),
+      type: "button", title: step.label, "aria-label": step.label, "aria-current": step.id === facts.id && step.run === facts.run ? "true" : null,
+      onclick: () => this.pick(step),
     }, step.image ? el("img", { src: step.image, width: 32, height: 32, alt: "" }) : el("span", { text: step.short })))));
   }
 }
@@ -77,7 +84,7 @@ export function mountInspector(stage) {
   stage.slots.inspector.append(inspector.element);
 
   async function ask(id, lane, open) {
-    const shown = stage.comparison.lanes[lane];
+    const shown = stage.comparison.all[lane];
     seen = shown.rows.get(id);
     try {
       const facts = await get("/data/inspect", { run: shown.run, node: id });
@@ -90,7 +97,7 @@ export function mountInspector(stage) {
   // What is known of a node grows while the run goes on.
   function refresh() {
     const { selected, lane, comparison } = stage;
-    if (selected === null || !comparison.lanes[lane] || comparison.lanes[lane].rows.get(selected) === seen) return;
+    if (selected === null || !comparison.all[lane] || comparison.all[lane].rows.get(selected) === seen) return;
     clearTimeout(timer);
     timer = setTimeout(() => stage.selected === selected && stage.lane === lane && ask(selected, lane, false), REFRESH);
   }
@@ -101,8 +108,8 @@ export function mountInspector(stage) {
   stage.on("select", (id, lane, open) => {
     clearTimeout(timer);
     if (id === null) return inspector.clear();
-    const { rows, head } = stage.comparison.lanes[lane];
-    if (rows.get(id)) stage.emit("say", describe(rows.get(id), head));
+    const { rows, head, branch } = stage.comparison.all[lane];
+    if (rows.get(id)) stage.emit("say", `${branch ? `${branch.name}, ` : ""}${describe(rows.get(id), head)}`);
     ask(id, lane, open);
   });
 }

@@ -16,7 +16,7 @@ export function readLink(search) {
     if (TOGGLES.includes(name)) view[name] = !USUAL[name];
     else if (Object.hasOwn(CHOICES, name) && CHOICES[name].includes(value)) view[name] = value;
   }
-  return { step: whole(query.get("step")), node: whole(query.get("node")), lane: query.get("lane") === "1" ? 1 : 0, view };
+  return { step: whole(query.get("step")), node: whole(query.get("node")), lane: whole(query.get("lane")) || 0, view };
 }
 
 // The address of what a stage shows.
@@ -71,6 +71,6 @@ export function mountLink(stage) {
     if (step !== null && comparison.length < step && comparison.live) return; // not there yet
     wanted = null;
     if (step !== null) stage.seek(Math.min(step, comparison.length));
-    if (node !== null && comparison.lanes[lane]?.rows.has(node)) stage.pick(node, lane, false);
+    if (node !== null && comparison.all[lane]?.rows.has(node)) stage.pick(node, lane, false);
   }
 }

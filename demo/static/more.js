@@ -16,6 +16,7 @@ export class MoreNodes {
     });
   }
 
+  // lane: the one that the nodes are of.
   open(lane, head, step) {
     const rows = [...lane.rows.values()].filter((row) => row.x === step && row.y === null);
     rows.sort((a, b) => (b.score ?? -Infinity) - (a.score ?? -Infinity));

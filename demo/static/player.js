@@ -1,6 +1,7 @@
 // Time: which step of the run is shown. One slider drives trees, pictures, chart and status together.
 
 import { el, gflop, reducedMotion, setText } from "./dom.js";
+import { panesOf } from "./family.js";
 import { segmented } from "./toolbar.js";
 import { strings } from "/page/strings.js";
 
@@ -81,7 +82,7 @@ class Player {
   show(comparison) {
     const { length, position, live } = comparison;
     const facts = comparison.lanes[0].facts;
-    const past = live && !this.stage.following && !this.timer;
+    const past = (live || comparison.growing) && !this.stage.following && !this.timer;
     this.slider.max = String(length);
     this.slider.value = String(position);
     for (const control of [this.slider, this.play, ...this.steps]) control.disabled = !length;
@@ -109,15 +110,20 @@ class Player {
   }
 }
 
-// [[position, label]]: how many frames of the comparison it takes until a node of each step of the first lane is there.
+// [[position, label]]: how many frames of the comparison it takes until a node of each step of the first tree is there,
+// and until each of its branches begins.
 export function firsts(comparison) {
-  const [lane] = comparison.lanes;
+  const [{ host, branches }] = panesOf(comparison).filter((pane) => [pane.host, ...pane.branches].includes(0));
   const found = [];
-  let [taken, furthest] = [0, 0];
+  const taken = comparison.all.map(() => 0);
+  let furthest = 0;
   comparison.timeline().forEach((index, position) => {
-    if (index !== 0) return;
-    const step = Math.max(0, ...lane.frames[taken].nodes.map((row) => row.x || 0));
-    taken += 1;
+    const lane = comparison.all[index];
+    const frame = lane.frames[taken[index]];
+    taken[index] += 1;
+    if (branches.includes(index) && taken[index] === 1) found.push([position + 1, lane.branch.name]);
+    if (index !== host) return;
+    const step = Math.max(0, ...frame.nodes.map((row) => row.x || 0));
     if (step <= furthest) return;
     furthest = step;
     found.push([position + 1, lane.head.steps[step] || ""]);

@@ -82,6 +82,7 @@ export class Stage {
   }
 
   receive(reply) {
+    if (this.comparison && !this.comparison.knows(reply)) return void (this.comparison = null); // asked for anew
     const first = !this.comparison;
     if (first) this.comparison = new Comparison(reply);
     else this.comparison.merge(reply);
@@ -110,12 +111,12 @@ export class Stage {
 
   jump(position) {
     this.comparison.goto(position);
-    this.following = this.comparison.live && position >= this.comparison.length;
+    this.following = (this.comparison.live || this.comparison.growing) && position >= this.comparison.length;
     this.show();
   }
 
   pick(id, lane = 0, open = false) {
-    if (!this.comparison || !this.comparison.lanes[lane]) return;
+    if (!this.comparison || !this.comparison.all[lane]) return;
     Object.assign(this, { selected: id, lane });
     this.emit("select", id, lane, open);
   }
@@ -128,7 +129,7 @@ export class Stage {
   show() {
     if (!this.comparison) return;
     this.emit("frame");
-    const message = this.comparison.lanes.map((lane) => lane.facts && lane.facts.message).find(Boolean);
+    const message = this.comparison.all.map((lane) => lane.facts && lane.facts.message).find(Boolean);
     if (message) this.emit("warn", message);
   }
 }

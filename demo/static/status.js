@@ -29,15 +29,15 @@ class StatusLine {
     const names = ["compute", "seconds", "nodes", "best", "queue", "origin"];
     this.parts = Object.fromEntries(names.map((name) => [name, el("span", { class: `bs-fact bs-${name}` })]));
     this.title = el("p", { class: "bs-title", text: strings.stage.idle });
-    this.element = el("div", { class: "bs-status" }, [this.state, this.bar, ...Object.values(this.parts), this.title]);
+    const { origin, ...facts } = this.parts;
+    this.element = el("div", { class: "bs-status" }, [this.state, this.bar, ...Object.values(facts), el("div", { class: "bs-whose" }, [origin, this.title])]);
     this.announcer = el("div", { class: "bs-hidden", role: "status", "aria-live": "polite" });
     this.lastSaid = 0;
   }
 
   show(comparison, note, recorded) {
     const { head } = comparison;
-    setText(this.title, `${recorded ? strings.stage.recorded : strings.stage.run}: “${head.prompt}” · ${head.method} · seed ${head.seed}`);
-    this.title.title = this.title.textContent;
+    setText(this.title, `${recorded ? strings.stage.recorded : strings.stage.run}: “${head.prompt}” · ${head.method}${head.origin ? "" : ` · seed ${head.seed}`}`);
     const [lane] = comparison.lanes;
     const facts = lane.facts;
     const state = note || this.stateOf(comparison, lane);
@@ -51,24 +51,25 @@ class StatusLine {
     setText(this.parts.nodes, facts ? `${plural(facts.nodes_total, "node")}: ${facts.kept} kept, ${facts.pruned} pruned` : "0 nodes");
     setText(this.parts.best, facts && facts.best ? `best ${number(facts.best.score)}` : strings.stage.unfinished);
     setText(this.parts.queue, inLine(comparison.queue));
-    this.tellOrigin(comparison.head.origin);
+    this.tellOrigin(comparison.head.origin, lane.branch?.name);
     this.say(facts, state);
   }
 
   // Where a resumed run comes from, with the way back to it.
-  tellOrigin(origin) {
-    const key = JSON.stringify(origin);
+  tellOrigin(origin, name) {
+    const key = JSON.stringify([origin, name]);
     if (key === this.origin) return;
     this.origin = key;
     const { origin: place } = this.parts;
     place.replaceChildren(...(origin ? [
-      `from node ${origin.node} of `,
+      `${name ? `${name} ` : ""}from node ${origin.node} of `,
       el("a", { href: `?run=${encodeURIComponent(origin.run)}`, title: origin.run, text: "an earlier run" }),
       origin.regret ? `: ${origin.regret}` : "",
     ] : []));
   }
 
   stateOf({ live, queue, state: doing, own }, { facts, shown, frames }) {
+    if (!facts && frames.length) return strings.states.past; // a branch before it began
     if (!facts) return queue ? strings.states.waiting : strings.states.starting;
     const newest = shown === frames.length;
     if (newest && ["asking", "paused"].includes(doing)) return own ? strings.states[doing] : strings.states.elsewhere;

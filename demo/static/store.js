@@ -6,7 +6,7 @@ const BLANK = { parent: null, x: 0, y: null, h: 0, score: null, state: "live", r
 
 class Lane {
   constructor(run) {
-    Object.assign(this, { run, label: "", head: null });
+    Object.assign(this, { run, label: "", name: "", branch: null, beside: false, head: null });
     this.frames = [];
     this.rewind();
   }
@@ -40,61 +40,88 @@ class Lane {
 export class Comparison {
   constructor(reply) {
     this.run = reply.run;
-    this.lanes = reply.lanes.map((lane) => new Lane(lane.run));
+    this.lanes = reply.lanes.map((lane) => new Lane(lane.run)); // those that are compared
+    this.more = []; // other runs of the same trees
     this.order = [];
     this.merge(reply);
   }
 
   // state: what the server is doing with the run, null if nothing; own: whether this visitor started it;
   // retry: the name of a smaller search where memory was too small for this one.
-  merge({ head, live, queue, state, own, retry, lanes }) {
-    Object.assign(this, { head, live, queue, state, own, retry });
-    this.lanes.forEach((lane, index) => {
-      if (!lanes[index]) return;
-      Object.assign(lane, { label: lanes[index].label, head: { ...head, steps: lanes[index].steps } });
-      lane.add(lanes[index].frames);
+  merge({ head, live, growing, queue, state, own, retry, lanes, more = [] }) {
+    Object.assign(this, { head, live, growing, queue, state, own, retry });
+    const told = [...lanes, ...more];
+    for (const { run } of told.slice(this.all.length)) this.more.push(new Lane(run));
+    this.all.forEach((lane, index) => {
+      if (!told[index]) return;
+      const { label, name, branch, beside, steps, frames } = told[index];
+      Object.assign(lane, { label, name, branch, beside: Boolean(beside), head: { ...head, steps } });
+      lane.add(frames);
     });
   }
 
+  // Whether a reply tells of the lanes that are held here, in their order: a run may have been deleted meanwhile.
+  knows({ lanes, more = [] }) {
+    return this.lanes.length === lanes.length && this.all.every((lane, index) => [...lanes, ...more][index]?.run === lane.run);
+  }
+
+  get all() {
+    return [...this.lanes, ...this.more];
+  }
+
   since() {
-    return this.lanes.map((lane) => lane.frames.length);
+    return this.all.map((lane) => lane.frames.length);
   }
 
   get length() {
-    return this.lanes.reduce((sum, lane) => sum + lane.frames.length, 0);
+    return this.all.reduce((sum, lane) => sum + lane.frames.length, 0);
   }
 
   get position() {
-    return this.lanes.reduce((sum, lane) => sum + lane.shown, 0);
+    return this.all.reduce((sum, lane) => sum + lane.shown, 0);
   }
 
   showAll() {
-    this.lanes.forEach((lane) => lane.advance(lane.frames.length));
+    this.all.forEach((lane) => lane.advance(lane.frames.length));
   }
 
-  // A replay interleaves the lanes by the compute they had spent: the lane that spent less moves first.
+  // A replay interleaves the lanes by the compute they had spent: the lane that spent less moves first. Branches come
+  // after what they grew from, one after the other.
   timeline() {
     if (this.order.length === this.length) return this.order;
-    const next = this.lanes.map(() => 0);
+    const { all } = this;
+    const next = all.map(() => 0);
     const spent = (index) => {
-      const frame = this.lanes[index].frames[next[index]];
+      const frame = all[index].frames[next[index]];
       return frame ? frame.gflop : Infinity;
     };
     this.order = [];
-    while (this.order.length < this.length) {
-      const index = this.lanes.map((_, i) => i).reduce((a, b) => (spent(b) < spent(a) ? b : a));
-      next[index] += 1;
-      this.order.push(index);
+    for (const group of phases(all)) {
+      const end = this.order.length + group.reduce((sum, index) => sum + all[index].frames.length, 0);
+      while (this.order.length < end) {
+        const index = group.reduce((a, b) => (spent(b) < spent(a) ? b : a));
+        next[index] += 1;
+        this.order.push(index);
+      }
     }
     return this.order;
   }
 
   goto(position) {
-    const counts = this.lanes.map(() => 0);
+    const { all } = this;
+    const counts = all.map(() => 0);
     for (const index of this.timeline().slice(0, position)) counts[index] += 1;
-    this.lanes.forEach((lane, index) => {
+    all.forEach((lane, index) => {
       if (counts[index] < lane.shown) lane.rewind();
       lane.advance(counts[index]);
     });
   }
+}
+
+// Indices of lanes that move together: all that begin at the prompt, then each branch.
+function phases(all) {
+  const branches = all.map((_, index) => index).filter((index) => all[index].branch);
+  branches.sort((a, b) => all[a].branch.name.localeCompare(all[b].branch.name, undefined, { numeric: true }));
+  const first = all.map((_, index) => index).filter((index) => !all[index].branch);
+  return [first, ...branches.map((index) => [index])].filter((group) => group.length);
 }

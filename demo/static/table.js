@@ -25,7 +25,7 @@ class NodeTable {
     this.element = el("div", { class: "bs-tablebox", hidden: true, role: "region", "aria-label": words.label, tabindex: "0" }, [this.table, this.more]);
     this.body.addEventListener("click", (event) => {
       const line = event.target.closest("tr");
-      if (line) this.onSelect(Number(line.dataset.id));
+      if (line) this.onSelect(this.keys.get(line.dataset.id));
     });
   }
 
@@ -40,7 +40,8 @@ class NodeTable {
     this.draw();
   }
 
-  show(lane, shown) {
+  show(lane, shown, title) {
+    this.title = title;
     if (this.lane && lane && this.lane.run !== lane.run) this.count = PAGE;
     this.lane = lane;
     this.element.hidden = !shown || !lane;
@@ -49,19 +50,20 @@ class NodeTable {
 
   select(id) {
     this.selected = id;
-    for (const line of this.body.children) line.toggleAttribute("data-chosen", Number(line.dataset.id) === id);
+    for (const line of this.body.children) line.toggleAttribute("data-chosen", line.dataset.id === String(id));
   }
 
   draw() {
     const { lane } = this;
     const value = Object.fromEntries(COLUMNS)[this.order];
     const sign = this.falling ? -1 : 1;
-    const rows = [...lane.rows.values()].sort((a, b) => sign * compared(value(a), value(b)) || a.id - b.id);
+    const rows = [...lane.rows.values()].sort((a, b) => sign * compared(value(a), value(b)) || compared(a.id, b.id));
     const shown = rows.slice(0, this.count);
     const key = JSON.stringify([lane.run, this.order, this.falling, shown.map((row) => [row.id, row.score, row.state, row.image])]);
     if (key === this.drawn) return;
     this.drawn = key;
-    setText(this.caption, words.caption.replace("{name}", lane.label).replace("{shown}", shown.length).replace("{count}", rows.length));
+    this.keys = new Map(shown.map((row) => [String(row.id), row.id]));
+    setText(this.caption, words.caption.replace("{name}", this.title).replace("{shown}", shown.length).replace("{count}", rows.length));
     this.heads.forEach(([name, head]) => {
       head.setAttribute("aria-sort", name !== this.order ? "none" : this.falling ? "descending" : "ascending");
     });
@@ -72,7 +74,7 @@ class NodeTable {
 
   line(row, best) {
     const { lane } = this;
-    const picture = row.image ? el("img", { src: imageUrl(lane.run, row.id, row.image, 64), width: 32, height: 32, alt: "", loading: "lazy" }) : "";
+    const picture = row.image ? el("img", { src: imageUrl(row.run || lane.run, row.own ?? row.id, row.image, 64), width: 32, height: 32, alt: "", loading: "lazy" }) : "";
     const rank = row.rank === null ? "–" : `${row.rank + 1} of ${row.of}`;
     const open = el("button", { type: "button", "aria-label": words.open.replace("{id}", row.id), text: row.id });
     const cells = [lane.head.steps[row.x] || "", number(row.score), rank, best ? `${row.state}, ${strings.legend.best}` : row.state,
@@ -82,22 +84,26 @@ class NodeTable {
   }
 }
 
-// Numbers by size, words by letter, what is not there last.
+// Numbers by size, before words by letter; what is not there last.
 function compared(a, b) {
   if (a === null || b === null) return (a === null) - (b === null);
-  return typeof a === "string" ? a.localeCompare(b) : a - b;
+  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+  return typeof a === "string" ? a.localeCompare(b, undefined, { numeric: true }) : a - b;
 }
 
 export function mountTable(stage) {
-  const tables = [0, 1].map((index) => new NodeTable((id) => stage.pick(id, index, true)));
+  const tables = [0, 1].map((index) => new NodeTable((key) => {
+    const { lane, id } = stage.groves()[index].resolve(key);
+    stage.pick(id, lane, true);
+  }));
   stage.slots.tree.append(tables[0].element);
   stage.slots.second.append(tables[1].element);
   const show = () => {
     if (!stage.comparison) return;
-    tables.forEach((table, index) => table.show(stage.comparison.lanes[index], stage.view.table));
+    tables.forEach((table, index) => table.show(stage.trees[index].lane, stage.view.table, stage.groves()[index]?.title()));
     for (const slot of [stage.slots.tree, stage.slots.second]) slot.classList.toggle("bs-as-table", stage.view.table);
   };
   stage.on("frame", show);
   stage.on("view", show);
-  stage.on("select", (id, lane) => tables.forEach((table, index) => table.select(index === lane ? id : null)));
+  stage.on("select", (id, lane) => tables.forEach((table, index) => table.select(stage.groves()[index]?.key(lane, id) ?? null)));
 }

@@ -1,6 +1,7 @@
 // What a person may change of how the trees are shown: which of them, and toggles.
 
 import { el, setText } from "./dom.js";
+import { panesOf } from "./family.js";
 import { strings } from "/page/strings.js";
 
 const TOGGLES = ["thumbnails", "pruned", "labels", "tidy", "table"];
@@ -26,8 +27,12 @@ export function mountToolbar(stage) {
     lanes.show(stage.view.lanes);
     toggles.forEach(([name, button]) => button.setAttribute("aria-pressed", String(stage.view[name])));
     if (!stage.comparison) return;
-    lanes.element.classList.toggle("bs-absent", stage.comparison.lanes.length < 2);
-    stage.comparison.lanes.forEach((lane, index) => setText(lanes.buttons.get(String(index)), lane.label.split(" · ")[0]));
+    const panes = panesOf(stage.comparison);
+    lanes.element.classList.toggle("bs-absent", panes.length < 2);
+    panes.forEach(({ host }, index) => {
+      const { name, label } = stage.comparison.all[host];
+      setText(lanes.buttons.get(String(index)), (name || label).split(" · ")[0]);
+    });
   };
   lanes.element.classList.add("bs-absent"); // buttons without a name until there is a run
   const phone = matchMedia(PHONE);

@@ -2,14 +2,16 @@
 // steps run downwards. This module holds what is shown and when; the others of tree_*.js say how.
 
 import { palette } from "./dom.js";
+import { feetOf } from "./family.js";
 import { HoverCard } from "./tree_card.js";
-import { counts, edges, marks, nodes, pictures, tickText } from "./tree_draw.js";
+import { counts, edges, marks, nodes, pictures, rings, tickText } from "./tree_draw.js";
 import { meaning, target } from "./tree_keys.js";
 import { isBack, place, Scale } from "./tree_scale.js";
 import { tidied } from "./tree_tidy.js";
 
 export class TreeView {
-  // onSelect(id, open); onMore(step) when a person wants to see the nodes that are only counted.
+  // onSelect(id, open); onMore(lane, step) when a person wants to see the nodes that are only counted. Ids are the keys
+  // of family.js, lanes what it makes of them.
   constructor(host, card, { onSelect, onMore }) {
     Object.assign(this, { host, onSelect, onMore, lane: null, head: null, selected: null, view: {} });
     Object.assign(this, { pending: false, ready: false, boxed: "", picked: new Set() }); // picked: whom a person is choosing
@@ -45,27 +47,40 @@ export class TreeView {
     if (!this.lane) return [];
     const path = this.path();
     let rows = [...this.lane.rows.values()].filter((row) => row.y !== null);
-    if (!this.view.pruned) rows = rows.filter((row) => row.state !== "pruned" || path.has(row.id) || row.id === this.selected);
+    if (!this.view.pruned) rows = rows.filter((row) => row.state !== "pruned" || path.has(row.id) || this.isWanted(row.id));
     if (this.view.tidy) rows = tidied(rows);
-    const chosen = this.lane.rows.get(this.selected);
-    if (chosen && chosen.y === null) rows = [...rows, { ...chosen, y: this.height(rows) + 0.4, h: 0.8 }];
+    const foot = this.lane.base || this.height(rows);
+    for (const id of new Set([this.selected, ...this.origins().keys()])) {
+      const row = this.lane.rows.get(id);
+      if (row && row.y === null) rows = [...rows, { ...row, y: foot + 0.4, h: 0.8 }];
+    }
     return rows;
   }
 
+  // Of a tree with branches the height is that of all of them, at whatever time is shown: no node moves meanwhile.
   height(rows) {
-    return Math.max(6, ...rows.map((row) => row.y + row.h / 2));
+    return Math.max(6, (!this.view.tidy && this.lane.units) || 0, ...rows.map((row) => row.y + row.h / 2));
+  }
+
+  origins() {
+    return (this.lane && this.lane.origins) || new Map();
+  }
+
+  isWanted(id) {
+    return id === this.selected || this.origins().has(id);
   }
 
   path() {
     return new Set(this.lane && this.lane.facts ? this.lane.facts.path : []);
   }
 
-  hidden() {
-    return (this.view.pruned && this.lane && this.lane.facts && this.lane.facts.hidden) || {};
+  feet() {
+    if (!this.view.pruned || !this.lane) return [];
+    return this.lane.feet || feetOf(this.lane, null, null);
   }
 
   scale(rows = this.drawn()) {
-    const foot = Object.keys(this.hidden()).length ? 1 : 0;
+    const foot = this.feet().length && !this.lane.feet ? 1 : 0;
     const before = rows.some((row) => isBack(row, this.lane.rows));
     return new Scale(this.host, { steps: this.head.steps.length, units: this.height(rows) + foot, before }, this.shownSpans());
   }
@@ -91,10 +106,10 @@ export class TreeView {
     const rows = this.drawn();
     const scene = {
       rows, byId: new Map(rows.map((row) => [row.id, row])), path: this.path(), scale: this.scale(rows), head: this.head,
-      run: this.lane && this.lane.run, selected: this.selected, picked: this.picked, origin: this.origin, view: this.view, colours: palette(this.host), hidden: this.hidden(),
+      run: this.lane && this.lane.run, selected: this.selected, picked: this.picked, origins: this.origins(), view: this.view, colours: palette(this.host), feet: this.feet(),
     };
     const config = { displayModeBar: false, responsive: false, doubleClick: "reset", showTips: false };
-    window.Plotly.react(this.host, [...edges(scene), nodes(scene)], this.layout(scene), config);
+    window.Plotly.react(this.host, [...edges(scene), ...rings(scene), nodes(scene)], this.layout(scene), config);
     if (!this.ready) this.listen();
   }
 
@@ -127,7 +142,10 @@ export class TreeView {
     this.host.on("plotly_unhover", () => this.card.leave());
     this.host.on("plotly_relayout", () => this.redraw());
     this.host.on("plotly_afterplot", () => (this.boxed = this.box()));
-    this.host.on("plotly_clickannotation", ({ index }) => this.onMore(Number(Object.keys(this.hidden())[index])));
+    this.host.on("plotly_clickannotation", ({ index }) => {
+      const foot = this.feet()[index];
+      if (foot) this.onMore(foot.lane, foot.step);
+    });
   }
 
   choose(id) {

@@ -1,6 +1,7 @@
 // The card beside a node that the pointer rests on: its preview and what is known of it.
 
 import { el, imageUrl } from "./dom.js";
+import { named } from "./tree_keys.js";
 import { strings } from "/page/strings.js";
 
 const REST = 120; // ms
@@ -26,9 +27,9 @@ export class HoverCard {
     const score = row.score === null ? "not scored" : `score ${row.score.toFixed(3)}`;
     const rank = row.rank === null ? "" : ` · rank ${row.rank + 1} of ${row.of}`;
     const picture = row.image
-      ? el("img", { src: imageUrl(this.tree.lane.run, id, row.image), width: 256, height: 256, alt: "" })
+      ? el("img", { src: imageUrl(row.run || this.tree.lane.run, row.own ?? id, row.image), width: 256, height: 256, alt: "" })
       : el("p", { class: "bs-empty", text: strings.tree.undecoded });
-    const line = el("p", { text: `Node ${id} · ${this.tree.head.steps[row.x]} · ${score}${rank} · ${row.state}` });
+    const line = el("p", { text: `${named(row)} · ${this.tree.head.steps[row.x]} · ${score}${rank} · ${row.state}` });
     this.element.replaceChildren(picture, line);
     this.element.hidden = false;
     this.put(row);

@@ -1,4 +1,4 @@
-// What is drawn, as Plotly wants it: at most five lines, one layer of markers, few pictures.
+// What is drawn, as Plotly wants it: at most five lines, three more of branches, one layer of markers, few pictures.
 // A child that went back into noise stands before its parent, at the end of an arc.
 
 import { imageUrl } from "./dom.js";
@@ -8,17 +8,21 @@ const ARC = Array.from({ length: 17 }, (_, i) => i / 16); // where an arc is sam
 const MAX_PICTURES = 240; // every candidate of a default search, and of the run beside it
 const LEGIBLE = 17; // px a node needs to be named
 
-const isFaded = (row, { selected, path }) => row.state === "pruned" && row.id !== selected && !path.has(row.id);
+const BRANCH = "8px 2px 2px 2px"; // dashes of what grew from a node later, whatever its colour
+
+const isFaded = (row, { selected, path, origins }) => row.state === "pruned" && row.id !== selected && !path.has(row.id) && !origins.has(row.id);
 
 export function edges(scene) {
   const { rows, byId, path, scale, colours } = scene;
-  const lines = { pruned: [[], []], kept: [[], []], best: [[], []], back: [[], []], bestBack: [[], []] };
+  const lines = { pruned: [[], []], kept: [[], []], best: [[], []], back: [[], []], bestBack: [[], []],
+    branchPruned: [[], []], branchKept: [[], []], branchBest: [[], []] };
   for (const row of rows) {
     const parent = row.parent === null ? null : byId.get(row.parent);
     if (!parent) continue;
-    const best = path.has(row.id) && path.has(row.parent);
+    const best = path.has(row.id) && (path.has(row.parent) || row.first);
     const back = isBack(row, byId);
-    const kind = back ? (best ? "bestBack" : "back") : best ? "best" : row.state === "pruned" ? "pruned" : "kept";
+    const plain = best ? "best" : row.state === "pruned" ? "pruned" : "kept";
+    const kind = back ? (best ? "bestBack" : "back") : row.branch ? `branch${plain[0].toUpperCase()}${plain.slice(1)}` : plain;
     for (const point of back ? arc(parent, row) : [parent, row]) {
       const [x, y] = scale.place(point);
       lines[kind][0].push(x);
@@ -33,7 +37,26 @@ export function edges(scene) {
     trace(lines.kept, { color: colours.muted, width: 1.5 }),
     trace(lines.bestBack, { color: colours.best, width: 2.5, dash: "dash" }),
     trace(lines.best, { color: colours.best, width: 4 }),
+    ...(scene.origins.size ? [
+      { ...trace(lines.branchPruned, { color: colours.faint, width: 1, dash: BRANCH }), opacity: 0.7 },
+      trace(lines.branchKept, { color: colours.muted, width: 1.6, dash: BRANCH }),
+      trace(lines.branchBest, { color: colours.best, width: 3, dash: BRANCH }),
+    ] : []),
   ];
+}
+
+// A second outline around the nodes of branches, and around those that they grow from.
+export function rings({ rows, origins, path, scale, colours }) {
+  const ringed = rows.filter((row) => row.branch || origins.has(row.id));
+  if (!ringed.length) return [];
+  return [{
+    type: "scatter", mode: "markers", hoverinfo: "skip",
+    x: ringed.map((row) => scale.place(row)[0]), y: ringed.map((row) => scale.place(row)[1]),
+    marker: {
+      size: ringed.map((row) => scale.outer(row)), symbol: "square-open", line: { width: 1.3 },
+      color: ringed.map((row) => (row.branch && path.has(row.id) ? colours.best : row.state === "pruned" && row.branch ? colours.faint : colours.muted)),
+    },
+  }];
 }
 
 // Over the tree and back: a Bezier curve that leaves the parent forwards and comes to the child from before it.
@@ -87,7 +110,7 @@ export function pictures(scene) {
     const inner = Math.max(scale.size(row) * 0.6, scale.size(row) - frame);
     const [x, y] = scale.place(row);
     return {
-      source: imageUrl(run, row.id, row.image, 64), x, y, xref: "x", yref: "y",
+      source: imageUrl(row.run || run, row.own ?? row.id, row.image, 64), x, y, xref: "x", yref: "y",
       sizex: inner / scale.x, sizey: inner / scale.y, sizing: "stretch",
       xanchor: "center", yanchor: "middle", layer: "above", opacity: isFaded(row, scene) ? 0.45 : 1,
     };
@@ -110,20 +133,20 @@ export function tickText(labels, scale) {
 }
 
 // What a person pinned (+) or forbade (x): a sign at the corner, so that it needs no colour.
-// The node that another run goes on from is called R2.
-export function marks({ rows, scale, colours, origin }) {
-  return rows.filter((row) => row.mark || row.id === origin).map((row) => {
+// The node that a branch grows from bears the branch's name.
+export function marks({ rows, scale, colours, origins }) {
+  return rows.filter((row) => row.mark || origins.has(row.id)).map((row) => {
     const [x, y] = scale.place(row);
-    const corner = scale.size(row) / 2;
-    const [text, color] = row.id === origin ? ["<b>R2</b>", colours.selected] : row.mark === "pin" ? ["<b>+</b>", colours.selected] : ["<b>×</b>", colours.best];
+    const corner = scale.outer(row) / 2;
+    const [text, color] = origins.has(row.id) ? [`<b>${origins.get(row.id).join(" ")}</b>`, colours.selected] : row.mark === "pin" ? ["<b>+</b>", colours.selected] : ["<b>×</b>", colours.best];
     return { x, y, text, showarrow: false, xshift: corner, yshift: corner, font: { size: 13, color }, bgcolor: colours.panel, bordercolor: color, borderpad: 1, opacity: 0.95 };
   });
 }
 
 // How many nodes of a step are only counted; a click on it shows them.
-export function counts({ hidden, scale, colours }) {
-  return Object.entries(hidden).map(([step, count]) => {
-    const [x, y] = scale.place({ x: Number(step), y: scale.units - 0.5 });
+export function counts({ feet, scale, colours }) {
+  return feet.map(({ step, count, y: foot }) => {
+    const [x, y] = scale.place({ x: step, y: foot ?? scale.units - 0.5 });
     return { x, y, text: `<b>+${count}</b>`, showarrow: false, captureevents: true, font: { size: 12, color: colours.selected },
       bgcolor: colours.panel, bordercolor: colours.line, borderpad: 3 };
   });

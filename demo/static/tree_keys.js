@@ -13,7 +13,7 @@ export function meaning(event, down) {
 export function target(move, lane, rows, selected) {
   const first = (list) => list.reduce((a, b) => (a && a.y <= b.y ? a : b), null);
   const row = rows.find((one) => one.id === selected);
-  if (move === "best") return lane.facts && lane.rows.get(lane.facts.path.at(-1));
+  if (move === "best") return lane.facts && lane.rows.get(lane.best ?? lane.facts.path.at(-1));
   if (!row || move === "root") return lane.rows.get(0);
   if (move === "parent") return lane.rows.get(row.parent);
   const below = rows.filter((other) => other.parent === row.id);
@@ -22,6 +22,9 @@ export function target(move, lane, rows, selected) {
   const column = rows.filter((other) => other.x === row.x).sort((a, b) => a.y - b.y);
   return column[column.indexOf(row) + (move === "after" ? 1 : -1)];
 }
+
+// A node by its number, one of a branch with the branch's name.
+export const named = (row) => (row.branch ? `${row.branch} · Node ${row.own}` : `Node ${row.id}`);
 
 export function describe(row, head) {
   const score = row.score === null ? "not scored" : `score ${row.score.toFixed(3)}`;

@@ -2,6 +2,7 @@
 
 const LARGEST = 54; // px: the picture on a kept node, where there is room
 const SMALLEST = 9;
+const RING = 6; // px that a second outline is larger
 const LANE = 0.9; // units above the tree that the arcs have for themselves
 const PHONE = "(max-width: 699px)"; // as in page.css
 
@@ -33,7 +34,18 @@ export class Scale {
     return matchMedia(PHONE).matches;
   }
 
+  // A node of a branch is smaller by the room that its second outline takes.
   size(row) {
+    const size = this.room(row);
+    return row.branch ? Math.max(SMALLEST - RING / 2, size - RING) : size;
+  }
+
+  // Where a second outline is, for nodes that have one.
+  outer(row) {
+    return row.branch ? this.size(row) + RING : this.room(row) + RING;
+  }
+
+  room(row) {
     if (isRoot(row)) return Math.min(16, this.perStep * 0.6);
     return Math.max(SMALLEST, Math.min(row.h * this.perUnit * 0.9, this.perStep * 0.72, LARGEST));
   }

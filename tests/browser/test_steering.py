@@ -127,7 +127,7 @@ def test_going_on_from_a_pruned_node_says_the_price_and_becomes_a_point(address,
     page.wait_for_function("(first) => location.href !== first", arg=first)
     finish(page)
     expect(page.locator(".bs-origin")).to_contain_text("an earlier run")
-    expect(page.locator(".bs-plot-second")).to_contain_text("R2")  # the earlier run, with the node gone on from
+    expect(page.locator(".bs-plot")).to_contain_text("R2")  # at the node gone on from, in the earlier run's own tree
     told = re.compile(r"^Final -?[\d.]+ against the winner's -?[\d.]+:")
     expect(page.locator(".bs-finding").first).to_contain_text(told)
     page.locator(".bs-insights summary").click()

@@ -1,7 +1,11 @@
 """The tree and what surrounds it: branches, pictures on demand, comparing, focus, filter."""
 
+import re
+
+import pytest
 from playwright.sync_api import expect
 
+from core.runs import RunStore
 from tests.browser.test_page import finish, search
 
 COVERED = """() => [...document.querySelectorAll("#bs-panel input, #bs-panel button")].filter((control) => {
@@ -29,3 +33,80 @@ def test_no_setting_is_covered_and_the_status_names_the_whole_run(address, open_
     assert not title.evaluate(CUT)
     status = page.locator(".bs-status").bounding_box()
     assert title.bounding_box()["y"] + title.bounding_box()["height"] <= status["y"] + status["height"]
+
+
+PLACES = """() => { const host = document.querySelector(".bs-plot"), box = host.getBoundingClientRect();
+  const trace = host.data.at(-1), { xaxis, yaxis } = host._fullLayout;
+  return Object.fromEntries(trace.customdata.map((id, i) => [id, [
+    Math.round(box.x + scrollX + xaxis._offset + xaxis.d2p(trace.x[i])),
+    Math.round(box.y + scrollY + yaxis._offset + yaxis.d2p(trace.y[i]))]])); }"""
+GROWN = """(name) => beamscope.trees[0].drawn().filter((row) => row.branch === name).length"""
+
+
+@pytest.fixture
+def recorded_run(folder, address):
+    """A recorded comparison, which every visitor may look at."""
+    return next(info.run for info in RunStore(folder / "rec").list() if info.beside and not info.parent)
+
+
+def inspect(page, id, lane=0):
+    page.evaluate("([id, lane]) => beamscope.pick(id, lane, true)", [id, lane])
+    expect(page.locator(".bs-inspector h2")).to_contain_text(f"Node {id} ")
+
+
+def resume(page, id, lane):
+    inspect(page, id, lane)
+    page.locator(".bs-actions").get_by_role("button", name="Resume from here").click()
+    dialog = page.locator(".bs-dialog[open]")
+    dialog.get_by_label("Budget, GFLOP").fill("12")
+    before = page.url
+    expect(dialog.locator(".bs-price")).to_contain_text("width 1")
+    dialog.get_by_role("button", name="Go on").click()
+    page.wait_for_function("(before) => location.href !== before", arg=before)
+    finish(page)
+
+
+def test_a_resumed_branch_grows_in_the_tree_it_was_pruned_from(address, open_page, recorded_run, browser):
+    """Also: no old node moves; keys, table, inspector, address and time know the branch; another one is R3."""
+    page = open_page(f"{address}/?run={recorded_run}")
+    finish(page)
+    old = page.evaluate(PLACES)
+    resume(page, 23, 0)
+    page.wait_for_function(f"({GROWN})('R2') > 15")
+    assert {id: at for id, at in page.evaluate(PLACES).items() if ":" not in id} == old
+    tree = page.locator(".bs-plot")
+    expect(tree).to_contain_text("R2")
+    expect(page.locator(".bs-slot-tree .bs-lane")).to_contain_text("with R2")
+    expect(page.locator(".bs-legend")).to_contain_text("resumed branch")
+    assert page.evaluate("document.querySelector('.bs-plot').data.some((one) => one.line?.dash?.includes('px'))")
+    page.evaluate("beamscope.pick(23, 1, false)")
+    page.focus(".bs-plot")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".bs-inspector h2")).to_contain_text("R2 · Node")
+    assert page.locator(".bs-path li").count() == 4, "the way there: prompt, two nodes of the earlier run, and it"
+    page.wait_for_url(re.compile("node=[1-5]$|node=[1-5]&"))
+    pressed = page.get_by_role("button", name="Table", exact=True)
+    pressed.click()
+    expect(page.locator(".bs-slot-tree caption")).to_contain_text("with R2")
+    page.locator(".bs-slot-tree").get_by_role("button", name=re.compile("^Node")).click()
+    page.get_by_role("button", name="Inspect node R2:3", exact=True).click()
+    expect(page.locator(".bs-inspector h2")).to_contain_text("R2 · Node 3")
+    pressed.click()
+    page.get_by_role("slider", name="Step of the run").fill("10")
+    assert page.evaluate(GROWN, "R2") == 0
+    page.locator(".bs-title").click()
+    page.keyboard.press("End")
+    assert page.evaluate(GROWN, "R2") > 15
+    page.wait_for_url(re.compile("node=3"))
+    named = page.url
+    resume(page, 40, 1)
+    expect(tree).to_contain_text("R3")
+    assert page.evaluate(GROWN, "R2") > 15
+    context = browser.new_context(reduced_motion="reduce")
+    other = context.new_page()
+    other.goto(named)
+    finish(other)
+    expect(other.locator(".bs-inspector h2")).to_contain_text("R2 · Node 3")
+    expect(other.locator(".bs-plot")).to_contain_text("R2")
+    expect(other.locator(".bs-plot")).not_to_contain_text("R3")  # this visitor did not start it
+    context.close()
