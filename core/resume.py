@@ -39,12 +39,17 @@ def _node(tree: Tree, run: str, node: Any) -> Node:
     return tree.nodes[node]
 
 
-def _origin(tree: Tree, run: str, node: Node) -> Origin:
+def way(tree: Tree, node: Node) -> tuple[int, ...]:
+    """The step of every state that has to be computed to have the node's again."""
     steps = [*(tree.spec.origin.path if tree.spec.origin else ())]
     for above in tree.path(node.id)[1:]:
         steps = [] if above.made == "neighbour" else steps   # it needs nothing of what lies above but the first noise
         steps.append(above.step)
-    return Origin(run, node.id, node.step, node.state, tuple(steps), _winner(tree))
+    return tuple(steps)
+
+
+def _origin(tree: Tree, run: str, node: Node) -> Origin:
+    return Origin(run, node.id, node.step, node.state, way(tree, node), _winner(tree))
 
 
 def _winner(tree: Tree) -> dict[str, float]:

@@ -23,11 +23,13 @@ from typing import Any
 
 from core import runs_prune
 from core.runs_prune import PINNED, has_writer, size_of, touch
-from core.runs_writer import LOG, META, RunWriter, best_name, full_disk_told
+from core.runs_writer import LOG, META, RunWriter, best_name, full_disk_told, jpeg, put
 from core.search import events as ev
+from core.search.budget import Cost
 from core.search.errors import BadRequest
 
 RUN_ID = re.compile(r"[a-z0-9-]{8,40}")
+DECODED = "decoded.jsonl"   # a line for every preview that was decoded on demand
 TAIL = 4096           # bytes; most last events are shorter
 CAP_MB = 2048         # MB of 2**20 bytes: some thousands of runs of the embedded models
 
@@ -170,6 +172,27 @@ class RunStore:
         name = ev.image_ref(*_checked(node, kind))
         with self._opened(run) as folder:
             return (folder / name).read_bytes()
+
+    def keep_decoded(self, run: str, node: int, image: ev.Image, cost: Cost) -> None:
+        """Keep a preview that was decoded on demand, and what that cost; the log and its sums stay as they are.
+
+        Raises DiskFull.
+        """
+        self._check_writable()
+        name, line = ev.image_ref(*_checked(node, "preview")), {"node": node, "cost": cost.to_json()}
+        with self._opened(run) as folder, full_disk_told(folder, "the picture is not kept"):
+            put(folder, name, jpeg(image), f"part-{node}")
+            with open(folder / DECODED, "ab") as file:
+                file.write(json.dumps(line).encode() + b"\n")
+
+    def decoded(self, run: str) -> dict[int, Cost]:
+        """What was decoded on demand, by node."""
+        with self._opened(run, use=False) as folder:
+            if not (folder / DECODED).exists():
+                return {}
+            whole = (folder / DECODED).read_bytes().rpartition(b"\n")[0]
+        lines = [json.loads(line) for line in whole.splitlines()]
+        return {line["node"]: Cost.from_json(line["cost"]) for line in lines}
 
     def best_image(self, run: str, node: int) -> Path:
         """The lossless PNG of a node that an Improved, Judged or Picked event names."""

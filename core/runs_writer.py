@@ -93,7 +93,7 @@ class RunWriter:
     def _pictures(self, event: ev.Event) -> Iterator[tuple[str, bytes]]:
         if isinstance(event, ev.WithImages):
             for node, image in event.images.items():
-                yield ev.image_ref(node, event.image_kind), _jpeg(image)
+                yield ev.image_ref(node, event.image_kind), jpeg(image)
         if isinstance(event, ev.Improved):
             yield best_name(event.node), _png(self._finished[event.node])
         if isinstance(event, ev.Judged | ev.Picked):
@@ -135,9 +135,9 @@ def full_disk_told(folder: Path, kept: str) -> Iterator[None]:
         ) from error
 
 
-def put(folder: Path, name: str, data: bytes) -> None:
-    """Write a file that is there whole or, if this raises or dies, as it was before."""
-    part = folder / PART
+def put(folder: Path, name: str, data: bytes, meanwhile: str = PART) -> None:
+    """Write a file that is there whole or, if this raises or dies, as it was before. meanwhile: its name until then."""
+    part = folder / meanwhile
     try:
         with open(part, "wb", buffering=0) as file:
             _write_all(file.fileno(), data)
@@ -166,7 +166,8 @@ def _write_all(file: int, data: bytes) -> None:
         rest = rest[os.write(file, rest):]   # an almost full disk takes a part
 
 
-def _jpeg(image: ev.Image) -> bytes:
+def jpeg(image: ev.Image) -> bytes:
+    """A picture as runs keep it."""
     return _encoded(image, format="JPEG", quality=90, subsampling=0)   # full colour: the pictures are small
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.runs import RunStore
+from demo.decoding import Decoder
 from demo.family import Kin
 from demo.models import Models
 from demo.runner import Runner
@@ -20,6 +21,7 @@ class Context:
     runner: Runner
     visitors: Visitors
     kin: Kin             # which of them go on from which
+    decoder: Decoder     # pictures on demand
 
 
 def make_context(
@@ -27,4 +29,5 @@ def make_context(
 ) -> Context:
     """`recorded`: folders of runs that are shown and never written. The runner's thread is running."""
     library = Library([store, *(RunStore(path, read_only=True) for path in recorded if path.is_dir())])
-    return Context(models, store, library, Runner(store, models), visitors or Visitors(), Kin(library.stores))
+    return Context(models, store, library, Runner(store, models), visitors or Visitors(), Kin(library.stores),
+                   Decoder(library, models))

@@ -17,6 +17,7 @@ from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
 from demo import links, retry, strings, view
 from demo.context import Context
+from demo.decoding import with_pictures
 from demo.family import LANES, Lane, before, family
 from demo.inspect import inspect as inspect_node
 from demo.models import Models
@@ -79,8 +80,11 @@ def _frames(context: Context, request: Any, visitor: str) -> Reply:
     states = [lane.reader.store.status(lane.run) for lane in lanes]   # before the logs are read: what is over is whole
     since = [*since, *[0] * len(lanes)]
     count = len(pair)
-    told = [_lane(lane, lane.reader.update()[start:], earlier and lane.reader in pair[1:])
-            for lane, start in zip(lanes, since, strict=False)]
+    told = [
+        _lane(lane, lane.reader.update()[start:], earlier and lane.reader in pair[1:])
+        | {"decoded": list(context.decoder.costs(lane.reader))}
+        for lane, start in zip(lanes, since, strict=False)
+    ]
     return {
         "run": run,
         "head": _head([lane.reader for lane in lanes], count, earlier) | {"settings": _settings(context, pair)},
@@ -194,10 +198,16 @@ def inspect(context: Context, request: Any, visitor: str = "") -> Reply:
     node = request.get("node")
     if type(node) is not int or node not in reader.tree.nodes:
         raise BadRequest(strings.BAD_NODE)
-    facts = inspect_node(reader.tree, reader.run, node)
-    line = before(context.library, reader, visitor)
-    told = [inspect_node(earlier.tree, earlier.run, left)["path"] for earlier, left in line]
+    def known(one: Reader, id: int) -> Reply:
+        return inspect_node(with_pictures(one.tree, context.decoder.costs(one)), one.run, id)
+
+    facts = known(reader, node)
+    told = [known(earlier, left)["path"] for earlier, left in before(context.library, reader, visitor)]
+    cost = context.decoder.costs(reader).get(node)
     return facts | {
+        "decode": context.decoder.offer(reader, reader.tree.nodes[node]),
+        "pairs": facts["pairs"] + ([("Decoded on demand", strings.DECODED.format(gflop=cost.flops_display / GIGA))]
+                                   if cost else []),
         "path": sum((path[1:] if index else path for index, path in enumerate([*told, facts["path"]])), []),
         "answers": _answers(context.models, reader, node),
     }  # fmt: skip

@@ -17,6 +17,7 @@ from demo.models import Models
 from demo.preload import PreloadMiddleware
 from demo.routes.assets import add_assets
 from demo.routes.control import add_control
+from demo.routes.decoding import add_decoding
 from demo.routes.exports import add_exports
 from demo.routes.frames import add_frames
 from demo.routes.health import add_health
@@ -47,6 +48,7 @@ ROUTES = (
     add_insights,
     add_search,
     add_series,
+    add_decoding,
 )
 
 

@@ -152,6 +152,10 @@ REGRET_LOSS = "Final {final:.3f} against the winner's {winner:.3f}: {what} was a
 REGRET_EVEN = "Final {final:.3f} against the winner's {winner:.3f}: too close to tell whether {what} was right."
 NOTHING_YET = "Nothing of this run is there yet. Wait until its tree begins to grow."
 BAD_BUDGET = "A budget of {value} GFLOP is not possible: it is a number above 0, and at most {most:g}."
+NO_MODEL = "The model that painted this run, {name}, is not here: nothing of it can be decoded."
+NOTHING_TO_DECODE = "This node has a picture, or is the prompt: there is nothing to decode."
+DECODES_WAIT = "Several pictures are being decoded. Try again in a moment."
+DECODED = "{gflop:.3g} GFLOP, for display: no part of the matched compute"
 FINISHED_NODE = "It is finished: nothing can be grown from it. Choose a node above it in the tree."
 INTERRUPTED = "The server stopped before this run was over. Its finished steps are kept."
 
@@ -309,6 +313,9 @@ JS: dict[str, dict[str, Any]] = {
         "empty": "Click any node, even a faded one",
         "hint": "Or give the tree the focus and use the arrow keys. You will see the picture at that step, what every "
                 "verifier says of it, what it cost and why it was kept or pruned.",
+        "decode": "Decode now (+1 decoder pass, {gflop} GFLOP)", "decoding": "Decoding …",
+        "decodeHelp": "Computes the way to this node again and decodes it, to be looked at. The search and the compute "
+                      "that is compared stay as they are.",
         "large": "Show the picture large", "closeLarge": "Close the picture", "save": "Save the picture",
         "candidates": "all candidates of this choice", "tossUp": "toss-up",
         "height": "{percent} of the way from the least to the most that this verifier gives",

@@ -19,7 +19,12 @@ def add_pictures(app: FastAPI, context: Context) -> None:
 
     @lru_cache(maxsize=4096)
     def picture(kind: str, run: str, node: int, px: int | None) -> bytes:
-        data = library.stored(run).image(run, node, PICTURES[kind])
+        try:
+            data = library.stored(run).image(run, node, PICTURES[kind])
+        except FileNotFoundError:
+            if kind != "t":
+                raise
+            data = context.decoder.picture(run, node)
         return data if px is None else resized(data, px)
 
     @app.get("/t/{run}/{node}.jpg")

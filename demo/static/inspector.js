@@ -1,7 +1,7 @@
 // The inspector: everything that is known of the selected node, and what can be done with it.
 
 import { mountActions } from "./actions.js";
-import { get } from "./api.js";
+import { get, post } from "./api.js";
 import { el, setText } from "./dom.js";
 import { answers, factRows, marginBar, scoreRows } from "./facts.js";
 import { Picture } from "./picture.js";
@@ -18,7 +18,7 @@ class Inspector {
     this.heading = el("h2", { tabindex: "-1", text: text.title });
     this.close = el("button", { type: "button", class: "bs-close", "aria-label": text.close, text: "×", onclick: () => stage.unpick() });
     this.body = el("div", { class: "bs-inspector-body", tabindex: "0", role: "group", "aria-label": text.facts });
-    this.picture = new Picture(stage.slots.dialogs);
+    this.picture = new Picture(stage.slots.dialogs, (asked) => this.decode(asked));
     this.actions = mountActions(stage);
     this.element = el("aside", { class: "bs-inspector", "aria-label": text.title, onkeydown: (event) => this.onKey(event) },
       [el("header", {}, [this.heading, this.close]), this.body]);
@@ -31,6 +31,12 @@ class Inspector {
     event.preventDefault();
     event.stopPropagation();
     this.stage.unpick();
+  }
+
+  async decode(asked) {
+    await post("/data/decode", asked);
+    this.stage.refresh();
+    await this.stage.inspectAgain();
   }
 
   clear() {

@@ -94,6 +94,11 @@ export class Stage {
     this.show();
   }
 
+  // Ask again, where something changed that a run that is over does not tell of itself.
+  refresh() {
+    this.feed.follow(this.comparison.run);
+  }
+
   refuse(sentence) {
     this.emit("warn", sentence);
     this.settle(false);

@@ -8,6 +8,7 @@ class Lane {
   constructor(run) {
     Object.assign(this, { run, label: "", name: "", branch: null, beside: false, head: null });
     this.frames = [];
+    this.decoded = new Set(); // nodes that were decoded later, because somebody wanted to see them
     this.rewind();
   }
 
@@ -27,8 +28,20 @@ class Lane {
     while (this.shown < count) this.apply(this.frames[this.shown++]);
   }
 
+  pictured(row) {
+    return row.image === null && this.decoded.has(row.id) ? { ...row, image: "t" } : row;
+  }
+
+  show(ids) {
+    for (const id of ids) {
+      if (this.decoded.has(id)) continue;
+      this.decoded.add(id);
+      if (this.rows.has(id)) this.rows.set(id, this.pictured(this.rows.get(id)));
+    }
+  }
+
   apply(frame) {
-    for (const row of frame.nodes) this.rows.set(row.id, { ...(this.rows.get(row.id) || BLANK), ...row });
+    for (const row of frame.nodes) this.rows.set(row.id, this.pictured({ ...(this.rows.get(row.id) || BLANK), ...row }));
     const before = this.facts && this.facts.best;
     this.facts = frame;
     if (!frame.best || (before && before.peak === frame.best.peak)) return;
@@ -54,7 +67,8 @@ export class Comparison {
     for (const { run } of told.slice(this.all.length)) this.more.push(new Lane(run));
     this.all.forEach((lane, index) => {
       if (!told[index]) return;
-      const { label, name, branch, beside, steps, frames } = told[index];
+      const { label, name, branch, beside, steps, frames, decoded } = told[index];
+      lane.show(decoded || []);
       Object.assign(lane, { label, name, branch, beside: Boolean(beside), head: { ...head, steps } });
       lane.add(frames);
     });

@@ -6,7 +6,10 @@ import pytest
 from playwright.sync_api import expect
 
 from core.runs import RunStore
+from core.search.events import RunSpec
+from core.search.search import Search
 from tests.browser.test_page import finish, search
+from tests.painted import painted_models
 
 COVERED = """() => [...document.querySelectorAll("#bs-panel input, #bs-panel button")].filter((control) => {
   const box = control.getBoundingClientRect();
@@ -110,3 +113,34 @@ def test_a_resumed_branch_grows_in_the_tree_it_was_pruned_from(address, open_pag
     expect(other.locator(".bs-plot")).to_contain_text("R2")
     expect(other.locator(".bs-plot")).not_to_contain_text("R3")  # this visitor did not start it
     context.close()
+
+
+@pytest.fixture
+def bare_run(folder, address):
+    """A run of which the search decoded finished images only."""
+    models, store = painted_models(), RunStore(folder / "runs")
+    spec = RunSpec("a red car", "noisy", "random_search", {"n": 3}, "warmth", (), 7)
+    with store.create(spec) as writer:
+        for event in Search(models.generator("noisy"), models.verifiers_of(spec), spec, display=False).run():
+            writer.append(event)
+    return writer.run
+
+
+def test_a_node_that_was_not_decoded_is_decoded_on_demand(address, open_page, bare_run):
+    """It says the price first, and the picture stays; the compute that is compared does not change."""
+    page = open_page(f"{address}/?run={bare_run}")
+    finish(page)
+    spent = page.locator(".bs-compute").inner_text()
+    inspect(page, 5)
+    expect(page.locator(".bs-missing")).to_contain_text("it was not decoded at this step")
+    page.get_by_role("button", name=re.compile(r"Decode now \(\+1 decoder pass, 0\.\d+ GFLOP\)")).click()
+    expect(page.locator(".bs-inspector img.bs-picture")).to_have_js_property("naturalWidth", 128)
+    expect(page.locator(".bs-facts")).to_contain_text("no part of the matched compute")
+    page.wait_for_function("beamscope.comparison.lanes[0].rows.get(5).image === 't'")
+    shown = "document.querySelector('.bs-plot').layout.images.some((one) => one.source.includes('/5.jpg'))"
+    page.wait_for_function(shown)
+    assert page.locator(".bs-compute").inner_text() == spent
+    page.reload()
+    finish(page)
+    inspect(page, 5)
+    expect(page.locator(".bs-inspector img.bs-picture")).to_have_js_property("naturalWidth", 128)
