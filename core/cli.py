@@ -30,7 +30,7 @@ from core.resume import resumed
 from core.running import perform
 from core.runs import RunStore
 from core.search.budget import Budget
-from core.search.errors import BadRequest, BeamscopeError, DiskFull, OutOfMemory
+from core.search.errors import BadRequest, BeamscopeError, DiskFull, OutOfMemory, VerifierFailed
 from core.search.events import Cancelled, Failed, RunSpec
 from core.search.guide import Guide
 from core.search.schema import parse_value
@@ -39,6 +39,7 @@ from core.search.tree import Tree
 from core.verifiers.registry import VERIFIERS
 
 FAILED, BAD_REQUEST, INTERRUPTED = 1, 2, 130
+BROKEN = {"model_error", "error", OutOfMemory.code, VerifierFailed.code}   # ends of runs that no request causes
 MEBI = 2**20
 
 
@@ -396,7 +397,7 @@ def _exit_code(trees: Sequence[Tree]) -> int:
     for tree in trees:
         if isinstance(tree.end, Failed):
             _complain(tree.end.message)
-            return FAILED if tree.end.code in ("model_error", "error", OutOfMemory.code) else BAD_REQUEST
+            return FAILED if tree.end.code in BROKEN else BAD_REQUEST
     return INTERRUPTED if any(isinstance(tree.end, Cancelled) for tree in trees) else 0
 
 

@@ -15,7 +15,8 @@ import("/page/%s").then((module) => module.mount(element, { props, trigger, watc
 
 
 class Stage(gr.HTML):
-    """Draws one comparison; value is {"run": id, "ticket": any new value, "replay": bool}, or {} for none.
+    """Draws one comparison; value is {"run": id, "ticket": any new value, "replay": bool}, or {} for none,
+    or {"warn": sentence} where it is to say why there is none.
 
     Event `live` ({"live": bool}) says that the run shown began or ended, `ready` that the models are loaded now.
     """

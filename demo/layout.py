@@ -207,8 +207,7 @@ def _restored(models: Models, query: dict[str, str], gone: bool = False) -> list
         spec, beside = links.spec_of(models, query), links.beside_of(models, query)
     except Exception as error:
         return [{}, "", complaint(error), *[gr.skip()] * (len(settings.FIXED) + len(settings.parameter_names()) + 1)]
-    hint = lines(line("info", ("plain", strings.GONE))) if gone else gr.skip()
-    return [{}, "", hint, *_shown_values(models, spec), beside or gr.skip()]
+    return [{"warn": strings.GONE} if gone else {}, "", gr.skip(), *_shown_values(models, spec), beside or gr.skip()]
 
 
 def _shown_values(models: Models, spec: RunSpec) -> list[Any]:

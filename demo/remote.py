@@ -13,6 +13,7 @@ from PIL import Image
 
 from core.answers import of_images
 from core.search.errors import BadRequest
+from core.search.events import Finished
 from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
 from demo import links, retry, strings, view
@@ -95,9 +96,18 @@ def _frames(context: Context, request: Any, visitor: str) -> Reply:
         "state": context.runner.state(run),
         "own": context.library.owns(run, visitor),
         "queue": context.runner.queue(run),
-        "notice": _notice(context, run, states[:count]),
+        "notice": _notice(context, run, states[:count]) or _silent(pair[0].tree),
         "retry": _retry(pair),
     }
+
+
+def _silent(tree: Tree) -> str | None:
+    """Verifiers that looked on and failed meanwhile."""
+    if not isinstance(tree.end, Finished):
+        return None
+    missing = [name for name in tree.spec.observers if name not in tree.end.scores]
+    names = ", ".join(strings.name_of(strings.VERIFIER_NAMES, name) for name in missing)
+    return strings.SILENT.format(names=names) if missing else None
 
 
 def _retry(lanes: list[Reader]) -> str | None:

@@ -71,6 +71,8 @@ class Runner:
         with self._change:
             job = self._job(run)
             job.control(action)
+            if job.cancel.is_set() and self._line.pop(run, None):  # whoever leaves need not wait for their turn
+                self._active[run] = job
             return self._woken(job)
 
     def choose(self, run: str, keep: Any, asked: Any = None) -> str:

@@ -132,6 +132,7 @@ UNEXPECTED = "Something went wrong at the server. The run and its steps so far a
 ALONE = "Nothing runs beside it: not one diffusion image is as cheap, or the model is of another world."
 BELOW = "No choice was made here. What became of it, node {node}: {sentence}"
 NOT_RETRIED = "Memory sufficed for this run, or it cannot be made smaller: start a new one with other settings."
+SILENT = "{names} failed during this run: what it had not seen stays unscored. The search itself was not affected."
 RETRY = "Retry with {name} {value}"
 NOTHING_TO_SHARE = "Nothing of this run is there yet. Share it once its tree begins to grow."
 FILMS_WAIT = "Several films are being made already. Try again in half a minute."
@@ -178,7 +179,7 @@ JS: dict[str, dict[str, Any]] = {
         "idle": "No run yet: type a prompt and press Search.",
         "run": "Run", "recorded": "Recorded run", "left": "about {seconds} s left",
         "unfinished": "no finished image yet",
-        "lost": "Connection lost. Every finished step is kept at the server; trying again …",
+        "lost": "Reconnecting … The run continues on the server, and what it does meanwhile is kept.",
         "undrawable": "The drawing library did not load: reload the page.",
         "tree": "Search tree",
         "chart": "Any-time chart",
@@ -196,7 +197,8 @@ JS: dict[str, dict[str, Any]] = {
         "loading": "Loading models: {name}, {done} of {of}, {seconds} s", "starting": "Loading models",
         "wait": "when loaded", "none": "no models",
     },
-    "queue": {"next": "next in line", "place": "place {place} in line", "wait": "{place}, about {seconds} s"},
+    "queue": {"next": "next in line", "place": "place {place} in line", "wait": "{place}, about {seconds} s",
+              "leave": "Leave queue", "left": "left the queue"},
     "player": {
         "play": "Replay", "pause": "Pause", "play_help": "Replay (Space)", "slider": "Step of the run",
         "back": "One step back (,)", "forth": "One step on (.)", "speed": "Speed of the replay", "live": "Jump to live",

@@ -212,4 +212,5 @@ def test_an_observer_that_fails_is_left_out_and_a_guide_that_fails_ends_the_run(
     assert [node.id for node in search.tree.nodes.values()] == [node.id for node in plain.tree.nodes.values()]
     search = Search(ToyGenerator(), verifiers() | {"closeness": Broken()}, spec_of(strategy, params))
     *_, end = search.run()
-    assert end.code == "model_error" and "only 128 px" in end.message
+    assert end.code == "verifier_failed" and "closeness failed (RuntimeError: only 128 px)" in end.message
+    assert all(node.score is None for node in search.tree.nodes.values()), "unscored is not scored 0"

@@ -48,6 +48,12 @@ class OutOfMemory(BeamscopeError):
     code = "out_of_memory"
 
 
+class VerifierFailed(BeamscopeError):
+    """A verifier that guides or judges raised. What it had not scored stays without a score."""
+
+    code = "verifier_failed"
+
+
 class DiskFull(BeamscopeError):
     """There is no space left to keep a run. What was kept before is whole."""
 

@@ -15,11 +15,13 @@ from typing import Any
 
 from core.search.budget import Cost
 from core.search.calls import Calls, Stop
-from core.search.errors import BadRequest, BeamscopeError
+from core.search.errors import BadRequest, BeamscopeError, VerifierFailed, is_out_of_memory
 from core.search.events import Image, RunSpec
 from core.search.guide import Guide, Marks
 
 log = logging.getLogger(__name__)
+FAILED = ("verifier {name} failed ({error}); what it had not scored stays unscored, and the tree so far is kept: "
+          "search again, or with another verifier")
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,21 @@ class Scoring:
         return sight.scores | self._observations(missing, [sight.image], [sight.digest])[0]
 
     def judged(self, sights: Sequence[Sight]) -> list[float]:
-        """The judge's scores."""
-        return self._column(self._spec.judge, [s.image for s in sights], [s.digest for s in sights], paid=True)
+        """The judge's scores. Raises VerifierFailed."""
+        return self._decisive(self._spec.judge, [s.image for s in sights], [s.digest for s in sights])
 
     def _rows(self, names: Sequence[str], images: Sequence[Image], digests: Sequence[Hashable]) -> list[dict]:
-        return _turned({name: self._column(name, images, digests, paid=True) for name in names}, len(images))
+        return _turned({name: self._decisive(name, images, digests) for name in names}, len(images))
+
+    def _decisive(self, name: str, images: Sequence[Image], digests: Sequence[Hashable]) -> list[float]:
+        """Scores without which the run cannot go on. Raises VerifierFailed where there are none."""
+        try:
+            return self._column(name, images, digests, paid=True)
+        except Exception as error:
+            if isinstance(error, BeamscopeError | Stop) or is_out_of_memory(error):
+                raise
+            log.exception("%s failed", name)
+            raise VerifierFailed(FAILED.format(name=name, error=f"{type(error).__name__}: {error}")) from error
 
     def _observations(self, names: Sequence[str], images: Sequence[Image], digests: Sequence[Hashable]) -> list[dict]:
         """Who only looks on cannot end a run: one that fails is left out from then on."""

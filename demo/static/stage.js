@@ -17,6 +17,7 @@ import { mountKeys } from "./keys.js";
 import { mountLink } from "./link.js";
 import { mountPlayer } from "./player.js";
 import { loadPlotly } from "./plotly.js";
+import { mountQueue } from "./queue.js";
 import { mountReady } from "./ready.js";
 import { mountRetry } from "./retry.js";
 import { mountSharing } from "./sharing.js";
@@ -28,7 +29,7 @@ import { mountToolbar } from "./toolbar.js";
 import { mountTrees } from "./trees.js";
 import { strings } from "/page/strings.js";
 
-const PARTS = [mountStatus, mountRetry, mountControl, mountTrees, mountTable, mountToolbar, mountPlayer, mountInspector,
+const PARTS = [mountStatus, mountRetry, mountQueue, mountControl, mountTrees, mountTable, mountToolbar, mountPlayer, mountInspector,
   mountChoose, mountCompare, mountChart, mountKeys, mountInsights, mountSharing];
 const VIEW = { lanes: "both", thumbnails: true, pruned: true, labels: false, tidy: false, table: false };
 const SIDE_BY_SIDE = 1200; // px of width, as in page.css
@@ -70,6 +71,7 @@ export class Stage {
 
   // value: {run, ticket, replay}, as demo/layout.py sends it.
   attach(value) {
+    if (value && value.warn) this.emit("warn", value.warn);
     if (!value || !value.run || value.ticket === this.asked) return;
     this.asked = value.ticket;
     this.unpick();

@@ -71,3 +71,45 @@ def test_while_models_load_search_says_so_and_then_enables_itself(address, open_
     page.fill(FIELD, "a dog")
     expect(button).to_be_disabled()
     page.unroute("**/data/models")
+
+
+def test_a_visitor_in_line_sees_their_place_and_can_leave(address, open_page, short_run):
+    page, told = open_page(address), []
+
+    def waiting(route):
+        reply = route.fetch().json()
+        lanes = [{**lane, "frames": []} for lane in reply["lanes"]]
+        queue = {"place": 2, "seconds": 33.2}
+        left = bool(told)
+        route.fulfill(json={**reply, "lanes": lanes, "live": not left, "own": True, "queue": None if left else queue})
+
+    page.route("**/data/control", lambda route: (told.append(route.request.post_data_json), route.fulfill(json={})))
+    page.route("**/data/frames*", waiting)
+    page.goto(f"{address}/?run={short_run}")
+    expect(page.locator(".bs-queue")).to_have_text("place 2 in line, about 33 s")
+    page.get_by_role("button", name="Leave queue").click()
+    expect(page.get_by_role("button", name="Leave queue")).to_be_hidden()
+    assert told == [{"run": short_run, "action": "stop"}]
+    page.unroute_all(behavior="ignoreErrors")
+
+
+def test_a_lost_connection_is_told_and_the_page_catches_up(address, open_page):
+    page = open_page(address)
+    page.fill(FIELD, "a red car")
+    page.click("#bs-search")
+    page.wait_for_url("**/?run=*")
+    page.context.set_offline(True)
+    expect(page.locator(".bs-notice")).to_contain_text("Reconnecting … The run continues on the server")
+    page.wait_for_timeout(1500)
+    page.context.set_offline(False)
+    expect(page.locator(".bs-notice")).to_be_hidden()
+    expect(page.locator(".bs-state")).to_have_text("done")
+    expect(page.locator(".bs-nodes")).to_contain_text("91 nodes")
+
+
+def test_a_link_whose_run_is_gone_offers_its_settings(address, open_page):
+    page = open_page(f"{address}/?run=20200101-000000-00000000&p=a+red+car&width=2&seed=11")
+    expect(page.locator(".bs-notice")).to_have_text(strings.GONE)
+    expect(page.locator("#bs-hint")).to_contain_text("knows: red, car")
+    expect(page.locator(FIELD)).to_have_value("a red car")
+    expect(page.locator("#bs-search")).to_be_enabled()

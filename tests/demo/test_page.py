@@ -104,8 +104,8 @@ def test_a_link_whose_run_is_gone_offers_to_run_it_again(tmp_path):
     head = asyncio.run(remote.follow(context, {"run": run}))["head"]
     query = dict(parse_qsl(head["settings"]))
     assert layout._is_here(context, run, "") and not layout._is_here(context, "20000101-000000-00000000", "")
-    stage, current, hint, *controls = layout._restored(models, query, gone=True)
-    assert (stage, current, text_of(hint)) == ({}, "", strings.GONE)
+    stage, current, _, *controls = layout._restored(models, query, gone=True)
+    assert (stage, current) == ({"warn": strings.GONE}, "")
     assert controls[0] == "a red car" and controls[settings.FIXED.index("gflop")] == 60
     context.runner.close()
 

@@ -195,3 +195,14 @@ def test_a_bucket_lets_a_burst_through_and_then_one_at_a_time():
     buckets.take("me")
     now[0] = 1000
     assert buckets.wait("me", 3) == 0 and buckets.wait("me", 99) == 0
+
+
+def test_whoever_leaves_the_line_does_not_wait_for_their_turn(store, runner, monkeypatch):
+    monkeypatch.setattr(runner_module, "MAX_ACTIVE", 1)
+    running, leaving, last = (runner.start(first(seed)) for seed in range(3))
+    wait(lambda: runner.queue(running) is None)
+    runner.control(leaving, "stop")
+    wait(lambda: store.status(leaving) == "cancelled")
+    assert store.status(running) == "running" and runner.queue(leaving) is None
+    assert runner.queue(last)["place"] == 1
+    assert kinds(store, leaving)[-1] is Cancelled and Expanded not in kinds(store, leaving)

@@ -147,3 +147,19 @@ def test_the_inspector_shows_what_a_verifier_answers_about_the_picture(world, mo
     assert [(row["text"], row["yes"]) for row in answers] == [("is it warm?", 0.75)]
     assert seen[0][0] == reader.tree.spec.prompt and seen[0][1][0] == 1 and seen[0][1][-1] == 3
     assert inspect(context, {"run": run, "node": 0})["answers"] == []
+
+
+def test_a_verifier_that_failed_while_it_looked_on_is_named(world):
+    store, runner, _, context = world
+    observer = runner.models.verifier("lightness")
+    observer.score = lambda *_: 1 / 0
+    try:
+        run = runner.start(specs()[:1])
+        wait(lambda: store.status(run) == "finished")
+    finally:
+        del observer.score
+    notice = ask(context, run=run)["notice"]
+    assert "lightness failed during this run" in notice and "unscored" in notice
+    plain = runner.start(specs()[:1])
+    wait(lambda: store.status(plain) == "finished")
+    assert ask(context, run=plain)["notice"] is None
