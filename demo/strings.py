@@ -205,7 +205,8 @@ JS: dict[str, dict[str, Any]] = {
         "past": "viewing step {step}, live goes on",
     },
     "tree": {
-        "help": "Search tree. Arrow keys move from node to node, Enter opens the inspector.",
+        "help": "Search tree. Arrow keys move from node to node, Enter opens the inspector, B pins "
+                "the node to be compared.",
         "which": "Trees shown", "both": "Both", "more": "more nodes at", "close": "Close",
         "rest": "and {count} more; the table shows all.", "withBranches": "{name}, with {branches}",
         "undecoded": "no preview at this step",
@@ -277,10 +278,19 @@ JS: dict[str, dict[str, Any]] = {
     },
     "title": {"name": TITLE, "waiting": "waiting"},
     "compare": {
-        "both": "Best image of each", "one": "Best image", "modes": "Way of comparing", "side": "Side by side",
+        "two": "A and B", "both": "Best image of each", "one": "Best image", "modes": "Way of comparing",
+        "side": "Side by side",
         "slider": "Slider", "difference": "Difference", "blind": "Blind vote", "picture": "Picture",
         "both_needed": "both need a finished image", "cut": "Where the first picture ends and the second begins",
         "difference_help": "Black where both are alike.", "difference_alt": "Difference of both best images",
+    },
+    "pinned": {
+        "node": "node {id}", "later": "not there yet at this step of the run", "bare": "not decoded at this step",
+        "unscored": "not scored", "gap": "A scores {gap} against B by {verifier}.",
+        "compared": "Compared: {a} with {b}.",
+        "help": "Select another node, and it is A. Shift and a click, or the key B, pins another one as B.",
+        "unpin": "× Unpin B", "unpinLong": "Unpin B and show the best images again",
+        "said": "Node {id} is pinned as B.", "unpinned": "No node is pinned.",
     },
     "blind": {
         "ask": "Which one shows the prompt better? Whose it is will be told after your vote.",
@@ -332,6 +342,9 @@ JS: dict[str, dict[str, Any]] = {
         "forbid": "Forbid", "forbidHelp": "Neither it nor what grows from it survives another choice",
         "forbidDone": "Forbidden: it is out at the next choice.",
         "free": "Free", "freeHelp": "Neither pinned nor forbidden any more", "freeDone": "Free again.",
+        "compare": "Compare as B", "unpin": "Unpin B",
+        "compareHelp": "Compare this node's picture with others below the tree (Shift and a click, or the key B)",
+        "compared": "It is B below. Select another node: it is A.",
         "link": "Copy link", "json": "Copy JSON", "copied": "Copied.",
         "notCopied": "The browser does not allow copying. Select the address of the page instead.",
     },

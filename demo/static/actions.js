@@ -39,8 +39,23 @@ class Actions {
     return el("div", { class: "bs-actions", role: "group", "aria-label": text.label }, [
       button(text.resume, () => this.resume.open(facts), { class: "bs-action bs-primary", disabled: refused, title: refused ? facts.resume : text.resumeHelp }),
       ...(steerable ? facts.steer.map((action) => button(text[action], () => this.steer(action), { title: text[`${action}Help`] })) : []),
+      button(this.isPinned() ? text.unpin : text.compare, () => this.pin(), { title: text.compareHelp, "aria-pressed": String(this.isPinned()) }),
       button(text.link, () => this.take(linkTo(facts))), button(text.json, () => this.take(JSON.stringify(facts, null, 2))),
       this.told]);
+  }
+
+  get node() {
+    return { lane: this.stage.comparison.all.findIndex((lane) => lane.run === this.facts.run), id: this.facts.id };
+  }
+
+  isPinned() {
+    const { pinned } = this.stage;
+    return Boolean(pinned) && pinned.id === this.facts.id && pinned.lane === this.node.lane;
+  }
+
+  pin() {
+    this.stage.pin(this.node);
+    this.tell(this.isPinned() ? text.compared : "");
   }
 
   async steer(action) {

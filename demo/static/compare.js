@@ -2,6 +2,7 @@
 
 import { el, gflop, imageUrl, number, setText } from "./dom.js";
 import { Blind } from "./blind.js";
+import { PinNote, pinnedPair } from "./pinned.js";
 import { mountSeries } from "./series.js";
 import { segmented } from "./toolbar.js";
 import { mountVerdict } from "./verdict.js";
@@ -31,6 +32,16 @@ export function fairness({ planned_gflop: planned, earlier, origin }, search, ba
   return `equal total FLOPs: ${gflop(planned)} GFLOP each`;
 }
 
+// A lane's best image as one side of a comparison.
+function best(lane, head) {
+  const found = pictureOf(lane);
+  return {
+    url: found && found.url, title: lane.label, why: strings.stage.unfinished, score: found ? scoresOf(found.best, head) : "–",
+    cost: `${gflop(lane.facts ? lane.facts.gflop : 0)} GFLOP spent`, value: found ? found.best.score : null,
+    alt: found ? `Best image of ${lane.label} for "${head.prompt}", score ${number(found.best.score)}` : "",
+  };
+}
+
 // One picture with its caption.
 class Figure {
   constructor(kind) {
@@ -41,16 +52,17 @@ class Figure {
     this.element = el("figure", { class: `bs-figure ${kind}` }, [this.frame, el("figcaption", {}, [this.title, this.score, this.cost])]);
   }
 
-  show(lane, head, secret) {
-    const found = pictureOf(lane);
-    setText(this.title, secret || lane.label);
-    setText(this.score, secret ? "" : found ? scoresOf(found.best, head) : "–");
-    setText(this.cost, secret ? "" : `${gflop(lane.facts ? lane.facts.gflop : 0)} GFLOP spent`);
-    this.image.hidden = !found;
-    this.empty.hidden = Boolean(found);
-    if (!found) return;
-    if (this.image.getAttribute("src") !== found.url) this.image.src = found.url;
-    this.image.alt = secret ? `${words.picture} ${secret}` : `Best image of ${lane.label} for "${head.prompt}", score ${number(found.best.score)}`;
+  // side: as `best` makes it; secret: what it is called while nobody may know whose it is.
+  show(side, secret) {
+    setText(this.title, secret || side.title);
+    setText(this.score, secret ? "" : side.score);
+    setText(this.cost, secret ? "" : side.cost);
+    setText(this.empty, side.why);
+    this.image.hidden = !side.url;
+    this.empty.hidden = Boolean(side.url);
+    if (!side.url) return;
+    if (this.image.getAttribute("src") !== side.url) this.image.src = side.url;
+    this.image.alt = secret ? `${words.picture} ${secret}` : side.alt || side.title;
   }
 }
 
@@ -73,19 +85,18 @@ class Overlay {
     this.edge.style.left = `${share}%`;
   }
 
-  show(lanes, mode) {
+  show(sides, mode) {
     this.mode = mode;
     this.element.dataset.mode = mode;
-    const found = lanes.map(pictureOf);
-    const ready = found.length === 2 && found.every(Boolean);
+    const ready = sides.length === 2 && sides.every((side) => side.url);
     this.empty.hidden = ready;
     this.images.forEach((image, index) => {
       image.hidden = !ready;
-      if (ready && image.getAttribute("src") !== found[index].url) image.src = found[index].url;
-      if (ready) image.alt = mode === "difference" && index === 0 ? words.difference_alt : lanes[index].label;
+      if (ready && image.getAttribute("src") !== sides[index].url) image.src = sides[index].url;
+      if (ready) image.alt = mode === "difference" && index === 0 ? words.difference_alt : sides[index].title;
     });
     this.slider.hidden = this.edge.hidden = !ready || mode !== "slider";
-    const texts = mode === "slider" ? lanes.map((lane) => lane.label) : [words.difference_help, ""];
+    const texts = mode === "slider" ? sides.map((side) => side.title) : [words.difference_help, ""];
     this.labels.forEach((label, index) => setText(label, texts[index] || ""));
     this.cut();
   }
@@ -101,8 +112,9 @@ export function mountCompare(stage) {
   const equal = el("p", { class: "bs-muted bs-equal", text: "" });
   const pair = el("div", { class: "bs-pictures" }, figures.map((figure) => figure.element));
   const aside = el("div", { class: "bs-aside" }, [equal, blind.element]);
+  const note = new PinNote(stage);
   stage.slots.compare.append(
-    el("div", { class: "bs-subtitle" }, [both, modes.element]), el("div", { class: "bs-looks" }, [pair, overlay.element, aside]));
+    el("div", { class: "bs-subtitle" }, [both, modes.element]), el("div", { class: "bs-looks" }, [pair, overlay.element, aside, note.element]));
   overlay.element.hidden = true; // one way of comparing at a time, before there is a run too
   const verdict = mountVerdict(stage, aside);
   mountSeries(stage, aside);
@@ -110,25 +122,30 @@ export function mountCompare(stage) {
   function show() {
     if (!stage.comparison) return;
     const { head, lanes, run } = stage.comparison;
-    const mode = lanes.length < 2 ? "side" : stage.view.mode;
+    const chosen = pinnedPair(stage, () => best(lanes[0], head));
+    const asked = chosen && stage.view.mode === "blind" ? "side" : stage.view.mode; // one's own choice is no secret
+    const mode = lanes.length < 2 && !chosen ? "side" : asked;
+    const sides = chosen || lanes.map((lane) => best(lane, head));
     const secrets = mode === "blind" ? blind.secrets(run) : null;
     modes.show(mode);
-    modes.element.hidden = lanes.length < 2;
+    modes.element.hidden = sides.length < 2;
+    modes.buttons.get("blind").hidden = Boolean(chosen);
+    note.show(chosen, head);
+    aside.hidden = Boolean(chosen);
     pair.hidden = mode === "slider" || mode === "difference";
     overlay.element.hidden = !pair.hidden;
     pair.classList.toggle("bs-secret", Boolean(secrets));
     figures.forEach((figure, place) => {
-      const lane = lanes[secrets ? secrets.order[place] : place];
-      figure.element.classList.toggle("bs-absent", !lane);
-      if (lane) figure.show(lane, head, secrets && "AB"[place]);
+      const side = sides[secrets ? secrets.order[place] : place];
+      figure.element.classList.toggle("bs-absent", !side);
+      if (side) figure.show(side, secrets && "AB"[place]);
     });
-    if (overlay.element.hidden === false) overlay.show(lanes, mode);
+    if (overlay.element.hidden === false) overlay.show(sides, mode);
     blind.show(mode === "blind" ? stage.comparison : null);
     verdict.hide(Boolean(secrets));
-    setText(both, lanes.length < 2 ? words.one : words.both);
+    setText(both, chosen ? words.two : lanes.length < 2 ? words.one : words.both);
     equal.hidden = lanes.length < 2;
     setText(equal, fairness(head, lanes[0].facts, lanes[1]?.facts));
   }
-  stage.on("frame", show);
-  stage.on("view", show);
+  for (const event of ["frame", "view", "pinned", "select"]) stage.on(event, show);
 }

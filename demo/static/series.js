@@ -40,7 +40,7 @@ export function mountSeries(stage, host) {
 
   function show() {
     const { comparison, series, view } = stage;
-    const over = comparison && !comparison.live && comparison.lanes.length === 2 && comparison.lanes.every((lane) => lane.facts && lane.facts.best);
+    const over = comparison && !comparison.live && !comparison.head.earlier && comparison.lanes.length === 2 && comparison.lanes.every((lane) => lane.facts && lane.facts.best);
     const complete = series && series.done >= series.count;
     const secret = view.mode === "blind";
     button.hidden = !over || Boolean(complete) || secret || comparison.position < comparison.length;

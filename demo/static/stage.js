@@ -4,7 +4,7 @@
 // Events: "run" another run is attached · "frame" what is shown changed · "select" (node id or null, lane, open)
 // · "view" (changed names) how it is shown changed · "reply" the server told something · "live" (bool) the run began or
 // ended · "recorded" a recorded run may be replayed · "warn" (sentence or null) · "say" (sentence for people who listen)
-// · "series" more is known of its repeats · "drawable" the drawing library is there.
+// · "pinned" (node or null) another node is B · "series" more is known of its repeats · "drawable" the drawing library is there.
 
 import { mountChart } from "./chart.js";
 import { mountChoose } from "./choose.js";
@@ -15,6 +15,7 @@ import { mountInsights } from "./insights.js";
 import { mountInspector } from "./inspector.js";
 import { mountKeys } from "./keys.js";
 import { mountLink } from "./link.js";
+import { mountPinned } from "./pinned.js";
 import { mountPlayer } from "./player.js";
 import { loadPlotly } from "./plotly.js";
 import { mountQueue } from "./queue.js";
@@ -29,8 +30,8 @@ import { mountToolbar } from "./toolbar.js";
 import { mountTrees } from "./trees.js";
 import { strings } from "/page/strings.js";
 
-const PARTS = [mountStatus, mountRetry, mountQueue, mountControl, mountTrees, mountTable, mountToolbar, mountPlayer, mountInspector,
-  mountChoose, mountCompare, mountChart, mountKeys, mountInsights, mountSharing];
+const PARTS = [mountStatus, mountRetry, mountQueue, mountControl, mountTrees, mountTable, mountToolbar, mountPinned, mountPlayer,
+  mountInspector, mountChoose, mountCompare, mountChart, mountKeys, mountInsights, mountSharing];
 const VIEW = { lanes: "both", thumbnails: true, pruned: true, labels: false, tidy: false, table: false };
 const SIDE_BY_SIDE = 1200; // px of width, as in page.css
 

@@ -25,7 +25,7 @@ class NodeTable {
     this.element = el("div", { class: "bs-tablebox", hidden: true, role: "region", "aria-label": words.label, tabindex: "0" }, [this.table, this.more]);
     this.body.addEventListener("click", (event) => {
       const line = event.target.closest("tr");
-      if (line) this.onSelect(this.keys.get(line.dataset.id));
+      if (line) this.onSelect(this.keys.get(line.dataset.id), event.shiftKey);
     });
   }
 
@@ -92,9 +92,10 @@ function compared(a, b) {
 }
 
 export function mountTable(stage) {
-  const tables = [0, 1].map((index) => new NodeTable((key) => {
-    const { lane, id } = stage.groves()[index].resolve(key);
-    stage.pick(id, lane, true);
+  const tables = [0, 1].map((index) => new NodeTable((key, pin) => {
+    const node = stage.groves()[index].resolve(key);
+    if (pin) stage.pin(node);
+    else stage.pick(node.id, node.lane, true);
   }));
   stage.slots.tree.append(tables[0].element);
   stage.slots.second.append(tables[1].element);

@@ -10,10 +10,10 @@ import { isBack, place, Scale } from "./tree_scale.js";
 import { tidied } from "./tree_tidy.js";
 
 export class TreeView {
-  // onSelect(id, open); onMore(lane, step) when a person wants to see the nodes that are only counted. Ids are the keys
+  // onSelect(id, open); onPin(id) to compare with it; onMore(lane, step) when a person wants to see the nodes that are only counted. Ids are the keys
   // of family.js, lanes what it makes of them.
-  constructor(host, card, { onSelect, onMore }) {
-    Object.assign(this, { host, onSelect, onMore, lane: null, head: null, selected: null, view: {} });
+  constructor(host, card, { onSelect, onPin, onMore }) {
+    Object.assign(this, { host, onSelect, onPin, onMore, pinned: null, lane: null, head: null, selected: null, view: {} });
     Object.assign(this, { pending: false, ready: false, boxed: "", picked: new Set() }); // picked: whom a person is choosing
     this.card = new HoverCard(card, this);
     host.addEventListener("keydown", (event) => this.onKey(event));
@@ -50,7 +50,7 @@ export class TreeView {
     if (!this.view.pruned) rows = rows.filter((row) => row.state !== "pruned" || path.has(row.id) || this.isWanted(row.id));
     if (this.view.tidy) rows = tidied(rows);
     const foot = this.lane.base || this.height(rows);
-    for (const id of new Set([this.selected, ...this.origins().keys()])) {
+    for (const id of new Set([this.selected, this.pinned, ...this.origins().keys()])) {
       const row = this.lane.rows.get(id);
       if (row && row.y === null) rows = [...rows, { ...row, y: foot + 0.4, h: 0.8 }];
     }
@@ -67,7 +67,7 @@ export class TreeView {
   }
 
   isWanted(id) {
-    return id === this.selected || this.origins().has(id);
+    return id === this.selected || id === this.pinned || this.origins().has(id);
   }
 
   path() {
@@ -106,7 +106,7 @@ export class TreeView {
     const rows = this.drawn();
     const scene = {
       rows, byId: new Map(rows.map((row) => [row.id, row])), path: this.path(), scale: this.scale(rows), head: this.head,
-      run: this.lane && this.lane.run, selected: this.selected, picked: this.picked, origins: this.origins(), view: this.view, colours: palette(this.host), feet: this.feet(),
+      run: this.lane && this.lane.run, selected: this.selected, picked: this.picked, origins: this.origins(), pinned: this.pinned, view: this.view, colours: palette(this.host), feet: this.feet(),
     };
     const config = { displayModeBar: false, responsive: false, doubleClick: "reset", showTips: false };
     window.Plotly.react(this.host, [...edges(scene), ...rings(scene), nodes(scene)], this.layout(scene), config);
@@ -148,8 +148,9 @@ export class TreeView {
     });
   }
 
-  choose(id) {
+  choose(id, event) {
     this.card.leave();
+    if (event && event.shiftKey) return this.onPin(id);
     this.onSelect(id, true);
   }
 
@@ -159,7 +160,8 @@ export class TreeView {
     event.preventDefault();
     event.stopPropagation();
     const found = target(move, this.lane, this.drawn(), this.selected);
-    if (found) this.onSelect(found.id, move === "open");
+    if (found && (move === "pin" || (move === "open" && event.shiftKey))) this.onPin(found.id);
+    else if (found) this.onSelect(found.id, move === "open");
   }
 
   // Where a node is on the page, in px from the host's corner.

@@ -133,12 +133,13 @@ export function tickText(labels, scale) {
 }
 
 // What a person pinned (+) or forbade (x): a sign at the corner, so that it needs no colour.
-// The node that a branch grows from bears the branch's name.
-export function marks({ rows, scale, colours, origins }) {
-  return rows.filter((row) => row.mark || origins.has(row.id)).map((row) => {
+// The node that a branch grows from bears the branch's name, the one that others are compared with a B.
+export function marks({ rows, scale, colours, origins, pinned }) {
+  const names = (row) => [...(origins.get(row.id) || []), ...(row.id === pinned ? ["B"] : [])];
+  return rows.filter((row) => row.mark || names(row).length).map((row) => {
     const [x, y] = scale.place(row);
     const corner = scale.outer(row) / 2;
-    const [text, color] = origins.has(row.id) ? [`<b>${origins.get(row.id).join(" ")}</b>`, colours.selected] : row.mark === "pin" ? ["<b>+</b>", colours.selected] : ["<b>×</b>", colours.best];
+    const [text, color] = names(row).length ? [`<b>${names(row).join(" ")}</b>`, colours.selected] : row.mark === "pin" ? ["<b>+</b>", colours.selected] : ["<b>×</b>", colours.best];
     return { x, y, text, showarrow: false, xshift: corner, yshift: corner, font: { size: 13, color }, bgcolor: colours.panel, bordercolor: color, borderpad: 1, opacity: 0.95 };
   });
 }

@@ -34,6 +34,7 @@ class Pane {
     slot.append(this.title, el("div", { class: "bs-drawing" }, [this.plot]), this.more.element);
     this.tree = new TreeView(this.plot, card, {
       onSelect: (key, open) => this.choose(key, open),
+      onPin: (key) => stage.pin(this.grove.resolve(key)),
       onMore: (lane, step) => this.open(lane, step),
     });
   }
@@ -59,6 +60,7 @@ class Pane {
     const mark = el("i", { class: `bs-line${this.index ? " bs-line-second" : ""}` });
     if (this.title.lastChild?.textContent !== label) this.title.replaceChildren(mark, el("span", { text: label }));
     this.plot.setAttribute("aria-label", `${label}. ${text.help}`);
+    this.tree.pinned = this.stage.pinned ? this.grove.key(this.stage.pinned.lane, this.stage.pinned.id) : null;
     this.tree.show(lane, lane.head, this.stage.view);
   }
 
@@ -67,6 +69,11 @@ class Pane {
   grow({ base, units }) {
     const more = base && !matchMedia(PHONE).matches ? Math.min(MOST, (units + EDGES) / (base + EDGES) - 1) : 0;
     this.slot.style.setProperty("--bs-more", more.toFixed(3));
+  }
+
+  pin(node) {
+    this.tree.pinned = node && this.grove ? this.grove.key(node.lane, node.id) : null;
+    this.tree.redraw();
   }
 
   select(id, lane) {
@@ -99,6 +106,7 @@ export function mountTrees(stage) {
     head.span.forEach((end, index) => setText(key.ends[index], number(end, 2)));
   };
   stage.on("drawable", () => stage.trees.forEach((tree) => tree.redraw()));
+  stage.on("pinned", (node) => panes.forEach((pane) => pane.pin(node)));
   stage.groves = () => panes.map((pane) => pane.grove);
   stage.on("select", (id, lane) => panes.forEach((pane) => pane.select(id, lane)));
   stage.on("frame", show);

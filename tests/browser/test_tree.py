@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from core.runs import RunStore
 from core.search.events import RunSpec
 from core.search.search import Search
-from tests.browser.test_page import finish, search
+from tests.browser.test_page import AT_NODE, finish, search
 from tests.painted import painted_models
 
 COVERED = """() => [...document.querySelectorAll("#bs-panel input, #bs-panel button")].filter((control) => {
@@ -144,3 +144,45 @@ def test_a_node_that_was_not_decoded_is_decoded_on_demand(address, open_page, ba
     finish(page)
     inspect(page, 5)
     expect(page.locator(".bs-inspector img.bs-picture")).to_have_js_property("naturalWidth", 128)
+
+
+def click(page, id, **how):
+    page.mouse.move(5, 5)
+    page.locator(".bs-plot").scroll_into_view_if_needed()
+    if how.get("shift"):
+        page.keyboard.down("Shift")
+    page.mouse.click(*page.evaluate(AT_NODE, id))
+    page.keyboard.up("Shift")
+
+
+def test_any_node_is_pinned_as_b_and_compared(address, open_page, recorded_run):
+    """By shift and a click, by a button, by a key; the labels say what is compared; x goes back."""
+    page = open_page(f"{address}/?run={recorded_run}")
+    finish(page)
+    looks = page.locator(".bs-looks")
+    click(page, 23, shift=True)
+    expect(page.locator(".bs-plot .annotation-text").filter(has_text="B")).to_have_count(1)
+    expect(looks).to_contain_text("A · painter · beam search")
+    expect(looks).to_contain_text("B · painter · node 23 · 2x2")
+    page.evaluate("beamscope.pick(31, 0, true)")
+    expect(looks).to_contain_text("A · painter · node 31 · 3x3")
+    expect(page.locator(".bs-pinned")).to_contain_text(re.compile(r"A scores [+−]\d\.\d+ against B by warmth"))
+    sources = page.locator(".bs-frame img").evaluate_all("(all) => all.map((one) => one.src.split('/').at(-1))")
+    assert sources == ["31.jpg", "23.jpg"]
+    page.get_by_role("button", name="Slider", exact=True).click()
+    expect(page.locator(".bs-ends")).to_contain_text("node 31")
+    expect(page.locator(".bs-ends")).to_contain_text("node 23")
+    expect(page.get_by_role("button", name="Blind vote")).to_be_hidden()
+    inspect(page, 40)
+    page.get_by_role("button", name="Compare as B", exact=True).click()
+    expect(page.locator(".bs-pinned")).to_contain_text("B · painter · node 40")
+    page.evaluate("beamscope.pick(2, 1, false)")
+    expect(page.locator(".bs-pinned")).to_contain_text("A · noisy · node 2")
+    page.focus(".bs-plot-second")
+    page.keyboard.press("b")
+    expect(page.locator(".bs-pinned")).to_contain_text("B · noisy · node 2")
+    page.get_by_role("button", name="Unpin B and show the best images again").click()
+    expect(page.locator(".bs-pinned")).to_be_hidden()
+    page.get_by_role("button", name="Side by side", exact=True).click()
+    expect(looks).to_contain_text("painter · beam search")
+    expect(looks).not_to_contain_text("B · ")
