@@ -61,7 +61,8 @@ class Gallery:
 
     def _card(self, store: RunStore, info: RunInfo, recorded: bool) -> Card | None:
         marks = {"pinned": info.pinned, "live": info.status == "running",
-                 "recorded": recorded, "lesson": store.root == LESSONS}  # fmt: skip
+                 "recorded": recorded, "lesson": store.root == LESSONS,
+                 "private": not recorded and self.library.audience(info.run) == "private"}  # fmt: skip
         with self._lock:
             if known := self._cards.get(info.run):
                 self._cards.move_to_end(info.run)

@@ -21,23 +21,42 @@ from core.search.events import Pruned, RunSpec
 from core.search.tree import Node, Tree
 from demo import settings, strings
 from demo.jobs import compute, create
+from demo.lesson_points import (
+    CLEAR,
+    becomes_clear,
+    curves_end_apart,
+    late,
+    pruning_was_a_loss,
+    ranked,
+    second_choice_won,
+    some_fail,
+    winners_differ,
+)
 from demo.models import Models
 from demo.streaming import Library
 
 LESSONS = Path(__file__).parents[1] / "assets" / "learn"
 MANIFEST = "lessons.json"
 CARDS = Path(__file__).parents[1] / "assets" / "weights"
-PROMPTS = (
-    "a red car to the left of a tree", "two cats below a crown", "a purple balloon above a yellow book",
-    "a blue hat to the right of a dog", "a dog and a green apple", "three red apples",
-)  # fmt: skip
-FIRST = {"scales": 0, "best_of_n": 1, "greedy": 4, "beam": 4, "verifiers": 2, "matched": 3}  # prompt to begin with
+# By lesson, the most charming first: what is tried with each seed, in this order. No two lessons show the same prompt.
+PROMPTS = {
+    "scales": ("a penguin below a red umbrella", "an owl above a yellow book", "a fox to the left of a tree",
+               "a frog below a blue balloon", "a red car to the left of a tree"),
+    "best_of_n": ("two owls above a purple book", "a rabbit and a pink flower", "a turtle below a blue umbrella",
+                  "two penguins and a green hat", "a purple balloon above a yellow book"),
+    "greedy": ("a cat to the left of a blue guitar", "a fox and a purple umbrella", "a dog below a yellow star",
+               "an elephant and a red balloon", "a frog and a blue crown", "a dog and a green apple"),
+    "beam": ("a frog to the right of a yellow crown", "a rabbit below a green kite", "a penguin and a pink hat",
+             "a duck to the left of a red boat", "a bee above a purple flower", "a blue hat to the right of a dog"),
+    "verifiers": ("a robot and a green cup", "a dog to the left of a green guitar", "a duck below a purple umbrella",
+                  "a turtle and a blue backpack", "a fox and a pink balloon", "two cats below a crown"),
+    "matched": ("three blue balloons", "two frogs and a yellow star", "a rocket and a yellow star",
+                "four pink hearts on a blue background", "three red apples"),
+}  # fmt: skip
 SEEDS = range(8)
 PREVIEW = {"look": "preview"}
-GREEDY, BEAM, IMAGES, BEST_OF = {"branch": 4, **PREVIEW}, {"width": 3, "branch": 4, **PREVIEW}, 12, 8
-LOSS = 0.25    # of ImageReward's about 2.5: a difference that a person sees
-SEEN = 0.02    # apart on a chart
-DISPUTE = 0.8  # that the reward falls by where looks alone choose
+GREEDY, BEAM = {"branch": 4, **PREVIEW}, {"width": 3, "branch": 4, **PREVIEW}
+IMAGES, BEST_OF = 12, 8
 
 Scene = dict[str, Any]
 Scenes = list[Scene] | None
@@ -91,7 +110,7 @@ def scale_by_scale(studio: Studio, prompt: str, seed: int) -> Scenes:
     """One image, watched while it becomes finer."""
     [run] = studio.shoot(studio.spec(prompt, seed, "random_search", {"n": 1}, "image_reward"))
     tree = studio.tree(run)
-    if tree.best_score() < 0.6:  # a clear picture, so that becoming clear is seen
+    if becomes_clear(tree) is None:
         return None
     nodes = tree.path(tree.best().id)
     shown = [studio.scene(run, 0, None)]
@@ -103,11 +122,10 @@ def best_of_n(studio: Studio, prompt: str, seed: int) -> Scenes:
     """Independent images, of which some fail and the best is kept."""
     [run] = studio.shoot(studio.spec(prompt, seed, "random_search", {"n": BEST_OF}, "image_reward"))
     tree = studio.tree(run)
-    ranked = _ranked(tree)
-    best, worst = ranked[0], ranked[-1]
-    if best.score < 0.6 or best.score - worst.score < DISPUTE:
+    told = some_fail(tree)
+    if told is None:
         return None
-    told = {"n": BEST_OF, "best": _written(best.score), "worst": _written(worst.score)}
+    best, *_, worst = ranked(tree)
     return [studio.scene(run, 1, None, **told), studio.scene(run, None, worst.id, **told),
             studio.scene(run, None, best.id, **told)]  # fmt: skip
 
@@ -120,10 +138,9 @@ def greedy_trap(studio: Studio, prompt: str, seed: int) -> Scenes:
     tries = [(studio.shoot(_from(studio, run, node))[0], node) for node in lost]
     again, node = max(tries, key=lambda one: studio.tree(one[0]).regret())
     end = studio.tree(again)
-    if end.regret() < LOSS or end.best_score() < 0.6:
+    told = pruning_was_a_loss(tree, end)
+    if told is None:
         return None
-    told = {"rank": node.rank + 1, "of": node.of, "scale": tree.label(node.step), "greedy": _written(tree.best_score()),
-            "again": _written(end.best_score()), "regret": _written(end.regret())}  # fmt: skip
     return [studio.scene(run, node.step, None, **told), studio.scene(run, node.step, node.id, **told),
             studio.scene(run, None, tree.best().id, **told),
             studio.scene(again, None, end.best().id, **told)]  # fmt: skip
@@ -137,17 +154,14 @@ def beam(studio: Studio, prompt: str, seed: int) -> Scenes:
     """The best image grew from a candidate that was not first, and that a greedy search would have thrown away."""
     [run] = studio.shoot(studio.spec(prompt, seed, "beam_search", BEAM, "image_reward"))
     tree = studio.tree(run)
-    path = [node for node in tree.path(tree.best().id)[1:] if node.rank is not None]
-    late = [node for node in path[:3] if node.rank > 0]
-    if not late or tree.best_score() < 0.6:
+    if not late(tree) or tree.best_score() < CLEAR:  # the rival need not be computed
         return None
     [rival] = studio.shoot(studio.spec(prompt, seed, "greedy_tokens", GREEDY, "image_reward"))
     greedy = studio.tree(rival)
-    if tree.best_score() - greedy.best_score() < LOSS:
+    told = second_choice_won(tree, greedy)
+    if told is None:
         return None
-    node = max(late, key=lambda one: one.rank)
-    told = {"width": BEAM["width"], "rank": node.rank + 1, "scale": tree.label(node.step),
-            "beam": _written(tree.best_score()), "greedy": _written(greedy.best_score())}  # fmt: skip
+    node = late(tree)
     return [studio.scene(run, 1, None, **told), studio.scene(run, node.step, node.id, **told),
             studio.scene(run, None, tree.best().id, **told),
             studio.scene(rival, None, greedy.best().id, **told)]  # fmt: skip
@@ -158,12 +172,10 @@ def verifiers_disagree(studio: Studio, prompt: str, seed: int) -> Scenes:
     specs = [studio.spec(prompt, seed, "random_search", {"n": IMAGES}, name) for name in ("image_reward", "aesthetic")]
     [faithful], [pretty] = studio.shoot(specs[0]), studio.shoot(specs[1])
     first, second = studio.tree(faithful), studio.tree(pretty)
-    one, other = first.best(), second.best()
-    if one.id == other.id or one.scores["image_reward"] - other.scores["image_reward"] < DISPUTE:
+    told = winners_differ(first, second)
+    if told is None:
         return None
-    told = {"n": IMAGES, "reward": _written(one.scores["image_reward"]), "looks": _written(one.scores["aesthetic"]),
-            "other_reward": _written(other.scores["image_reward"]),
-            "other_looks": _written(other.scores["aesthetic"])}  # fmt: skip
+    one, other = first.best(), second.best()
     return [studio.scene(faithful, None, one.id, **told), studio.scene(pretty, None, other.id, **told),
             studio.scene(pretty, None, one.id, **told)]  # fmt: skip
 
@@ -173,11 +185,9 @@ def matched_compute(studio: Studio, prompt: str, seed: int) -> Scenes:
     spec = studio.spec(prompt, seed, "beam_search", {"width": 3, "branch": 5, "look": "rollout"}, "image_reward")
     plan = settings.plan(studio.models, spec.with_budget(Budget(flops=studio.models.default_gflop * settings.GIGA)))
     runs = studio.shoot(*plan.specs)
-    trees = [studio.tree(run) for run in runs]
-    if abs(trees[0].best_score() - trees[-1].best_score()) < SEEN:
+    told = curves_end_apart(*(studio.tree(run) for run in runs))
+    if told is None:
         return None
-    told = {"gflop": f"{trees[0].spent.flops / settings.GIGA:.0f}", "n": trees[-1].spec.params.get("n"),
-            "first": _written(trees[0].best_score()), "second": _written(trees[-1].best_score())}  # fmt: skip
     return [studio.scene(runs[0], 3, None, **told), studio.scene(runs[0], None, None, **told) | {"part": "chart"}]
 
 
@@ -185,15 +195,6 @@ RECIPES: dict[str, Callable[[Studio, str, int], Scenes]] = {
     "scales": scale_by_scale, "best_of_n": best_of_n, "greedy": greedy_trap, "beam": beam,
     "verifiers": verifiers_disagree, "matched": matched_compute,
 }  # fmt: skip
-
-
-def _ranked(tree: Tree) -> list[Node]:
-    return sorted((node for node in tree.nodes.values() if node.has_final), key=lambda node: -node.score)
-
-
-def _written(score: float) -> str:
-    return f"{score:.2f}".replace("-", "\u2212")
-
 
 # -- the command ------------------------------------------------------------------------------------------------------
 
@@ -215,11 +216,10 @@ def record_lessons(models: Models, out: Path = LESSONS, say: Callable[[str], Non
 
 
 def _first(studio: Studio, recipe: Callable[[Studio, str, int], Scenes], name: str) -> dict[str, Any]:
-    prompts = PROMPTS[FIRST[name]:] + PROMPTS[: FIRST[name]]
-    for seed, prompt in product(SEEDS, prompts):
+    for seed, prompt in product(SEEDS, PROMPTS[name]):
         if scenes := recipe(studio, prompt, seed):
             return {"prompt": prompt, "seed": seed, "scenes": scenes}
-    raise BadRequest(f"no prompt and seed of {len(PROMPTS) * len(SEEDS)} shows what lesson {name!r} says: "
+    raise BadRequest(f"no prompt and seed of {len(PROMPTS[name]) * len(SEEDS)} shows what lesson {name!r} says: "
                      "add prompts to PROMPTS in demo/lessons.py")
 
 

@@ -163,7 +163,6 @@ INTERRUPTED = "The server stopped before this run was over. Its finished steps a
 BAD_SEEDS = "A comparison is repeated with 2 to {most} seeds, and {count} was asked for."
 NOT_REPEATED = ("Only a comparison that is over, in which the verifier chose from the prompt on, can be repeated with "
                 "other seeds.")
-NO_SERIES = "This comparison has not been repeated here, or the server has forgotten it. Repeat it again."
 SERIES = ("Over {count} seeds: {first} {a:.3f}, {second} {b:.3f} on average; the first is ahead in {wins} of {count}, "
           "by {mean:+.3f} (95 % interval {low:+.3f} to {high:+.3f}). {told}")
 CLEARLY = "{name} is ahead on this prompt; other prompts may differ."
@@ -424,7 +423,10 @@ JS |= {
         "heading": "Gallery",
         "intro": "Runs recorded with this version, and the runs that you started in this browser.",
         "search": "Search in prompts and settings", "filter": "Which runs", "all": "All", "own": "Yours",
-        "recorded": "Recorded", "lesson": "Lesson", "pinned": "Pinned", "loading": "Loading the runs …",
+        "recorded": "Recorded", "lesson": "Lesson", "lessons": "Lessons", "private": "Private", "pinned": "Pinned",
+        "more": "{count} more belong to the lessons", "moreOne": "1 more belongs to the lessons",
+        "nonePinned": "You have pinned no run yet.",
+        "pinHere": "In this browser it is then among your pinned runs", "loading": "Loading the runs …",
         "none": "No run matches. Change the words or the filter.",
         "noneOwn": "You have started no run in this browser yet. Runs you start on Explore are kept here.",
         "explore": "Go to Explore", "open": "Open", "restore": "Use settings",

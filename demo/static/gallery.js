@@ -7,7 +7,25 @@ import { strings } from "/page/strings.js";
 const text = strings.gallery;
 const TOGETHER = 4;
 const TYPING = 200; // ms after the last key before the server is asked
-const FILTERS = { all: () => true, own: (run) => !run.recorded, recorded: (run) => run.recorded, pinned: (run) => run.pinned };
+const FILTERS = { all: (run) => !run.lesson, own: (run) => !run.recorded, recorded: (run) => run.recorded && !run.lesson,
+  lessons: (run) => run.lesson, pinned: (run) => run.pinned };
+const PINS = "beamscope.pins"; // recorded runs are everybody's: which of them are pinned only this browser knows
+const MOST_PINS = 200;
+
+function readPins() {
+  try {
+    const pins = JSON.parse(localStorage.getItem(PINS) || "[]");
+    return Array.isArray(pins) ? pins.filter((pin) => typeof pin === "string") : [];
+  } catch { // it may be switched off, or hold something else
+    return [];
+  }
+}
+
+function keepPin(run, pinned) {
+  const others = readPins().filter((pin) => pin !== run);
+  localStorage.setItem(PINS, JSON.stringify(pinned ? [...others, run].slice(-MOST_PINS) : others));
+  return pinned;
+}
 
 const day = (iso) => new Date(iso).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
 const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
@@ -49,7 +67,8 @@ class Card {
       el("p", { class: "bs-muted", text: `${run.method} · seed ${run.seed}` }),
       el("p", { class: "bs-muted", text: `${gflop(run.gflop)} GFLOP · ${run.nodes} nodes · ${day(run.created)}` }),
       run.parent ? el("p", { class: "bs-muted", text: text.resumed + (run.regret ? `: ${run.regret}` : "") }) : null,
-      el("p", { class: "bs-badges" }, [run.recorded ? badge("recorded", run.lesson ? text.lesson : text.recorded) : badge("own", text.own), this.pinned,
+      el("p", { class: "bs-badges" }, [run.recorded ? badge("recorded", run.lesson ? text.lesson : text.recorded) : badge("own", text.own),
+        run.private ? badge("private", text.private) : null, this.pinned,
         ["done", "budget"].includes(run.state) ? null : badge("state", strings.states[run.state] || run.state)]),
     ]);
   }
@@ -59,16 +78,18 @@ class Card {
     const compare = el("label", { class: "bs-choice" }, [this.choice, text.choose]);
     const restore = run.link && el("a", { class: "bs-button", href: run.link, title: text.restoreHint, text: text.restore });
     this.row = el("div", { class: "bs-run-actions" }, [compare, restore]);
-    if (!run.recorded) this.row.append(this.pinButton(), this.deleteButton());
+    this.row.append(this.pinButton());
+    if (!run.recorded) this.row.append(this.deleteButton());
     return this.row;
   }
 
   pinButton() {
     const { run } = this;
-    const button = el("button", { type: "button", class: "bs-button", title: text.pinHint, "aria-pressed": String(run.pinned),
+    const button = el("button", { type: "button", class: "bs-button", title: run.recorded ? text.pinHere : text.pinHint, "aria-pressed": String(run.pinned),
       text: run.pinned ? text.unpin : text.pin,
       onclick: () => this.gallery.tried(async () => {
-        run.pinned = (await post("/data/pin", { run: run.run, pinned: !run.pinned })).pinned;
+        const pinned = !run.pinned;
+        run.pinned = run.recorded ? keepPin(run.run, pinned) : (await post("/data/pin", { run: run.run, pinned })).pinned;
         setText(button, run.pinned ? text.unpin : text.pin);
         button.setAttribute("aria-pressed", String(run.pinned));
         this.pinned.hidden = !run.pinned;
@@ -130,7 +151,8 @@ class Gallery {
     await this.tried(async () => {
       const { runs } = await get("/data/runs", { q: words.slice(0, 200) });
       if (ticket !== this.ticket) return;
-      this.runs = runs;
+      const pins = new Set(readPins());
+      this.runs = runs.map((run) => ({ ...run, pinned: run.pinned || (run.recorded && pins.has(run.run)) }));
       this.show();
     });
   }
@@ -148,7 +170,8 @@ class Gallery {
   }
 
   show() {
-    const shown = this.runs.filter(FILTERS[this.filter]);
+    const everything = this.filter === "all" && this.search.value.trim(); // who looks for words wants lessons too
+    const shown = everything ? this.runs : this.runs.filter(FILTERS[this.filter]);
     this.cards = new Map(shown.map((run) => [run.run, new Card(run, this)]));
     this.list.replaceChildren(...[...this.cards.values()].map((card) => card.element));
     this.tell(shown);
@@ -158,7 +181,10 @@ class Gallery {
   tell(shown) {
     const ownless = this.filter === "own" && !this.search.value;
     const count = shown.length === 1 ? text.countOne : fill(text.count, { count: shown.length });
-    setText(this.status, shown.length ? count : ownless ? text.noneOwn : text.none);
+    const lessons = this.filter === "all" && !this.search.value.trim() ? this.runs.filter(FILTERS.lessons).length : 0;
+    const more = lessons ? ` · ${fill(lessons === 1 ? text.moreOne : text.more, { count: lessons })}` : "";
+    const none = ownless ? text.noneOwn : this.filter === "pinned" && !this.search.value ? text.nonePinned : text.none;
+    setText(this.status, (shown.length ? count : none) + more);
     if (!shown.length && ownless) this.status.append(" ", el("a", { href: "/", text: text.explore }));
   }
 

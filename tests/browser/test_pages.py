@@ -155,3 +155,22 @@ def test_about_opens_the_card_that_a_link_names(open_page, address):
     expect(page.locator("#card-judge")).to_have_attribute("open", "")
     expect(page.locator("#card-flow")).not_to_have_attribute("open", "")
     expect(page.locator("#flops")).to_contain_text("total FLOPs")
+
+
+def test_lessons_are_behind_a_chip_and_a_recorded_run_can_be_pinned_by_a_visitor(gallery):
+    page, words = gallery(), TEXT["gallery"]
+    chip = {name: page.get_by_role("button", name=words[name], exact=True) for name in ("all", "lessons", "pinned")}
+    expect(page.locator(".bs-badge", has_text=words["lesson"])).to_have_count(0)
+    expect(page.get_by_role("status")).to_contain_text("more belong to the lessons")
+    chip["lessons"].click()
+    expect(page.locator(".bs-run").filter(has_not=page.locator(".bs-badge", has_text=words["lesson"]))).to_have_count(0)
+    chip["all"].click()
+    recorded = page.locator(".bs-run", has_text="green apple").first
+    recorded.get_by_role("button", name=words["pin"], exact=True).click()
+    page.reload()
+    chip["pinned"].click()
+    expect(page.locator(".bs-run h2")).to_have_text(["a red car to the left of a green apple"])
+    page.get_by_role("button", name=words["unpin"]).click()
+    page.reload()
+    chip["pinned"].click()
+    expect(page.get_by_role("status")).to_have_text(words["nonePinned"])

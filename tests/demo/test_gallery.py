@@ -2,15 +2,18 @@
 
 import json
 import re
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 import pytest
 from fastapi.testclient import TestClient
 
 from core.runs import RunStore
+from core.world.captions import check
 from demo import settings, strings
 from demo.jobs import compute, create
-from demo.lessons import LESSONS, read_lessons, told_lessons, weights
+from demo.lesson_points import POINTS, trees_of
+from demo.lessons import LESSONS, PROMPTS, RECIPES, read_lessons, told_lessons, weights
 from demo.links import spec_of
 from demo.record import record
 from demo.server import build_app
@@ -122,6 +125,8 @@ def test_a_private_run_is_in_nobody_elses_comparison(server, store):
     assert client(server).get("/data/compare", params={"runs": run}).status_code == 200
     assert error_of(client(server, OTHER).get("/data/compare", params={"runs": run}), 404) == strings.UNKNOWN_RUN
     assert run not in listed(server, OTHER)
+    cards = {card["run"]: card["private"] for card in client(server).get("/data/runs").json()["runs"]}
+    assert cards[run] is True and cards[server[2]] is False
 
 
 def test_curves_grow_in_cost_and_score_and_end_at_what_was_spent(server):
@@ -167,6 +172,37 @@ def test_there_are_six_lessons_and_their_sentences_are_filled_in():
     assert [lesson["name"] for lesson in lessons] == list(strings.LESSONS) and len(lessons) == 6
     for scene in (scene for lesson in lessons for scene in lesson["scenes"]):
         assert scene["title"] and scene["text"] and not re.search(r"[{}]", scene["title"] + scene["text"])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_recorded_runs_of_a_lesson_tell_its_point(name):
+    """And its sentences name the figures of these very runs."""
+    lesson = read_lessons()[name]
+    told = POINTS[name](*trees_of(RunStore(LESSONS, read_only=True), lesson))
+    assert told is not None, f"the runs of {name} do not show it any more: python -m demo.record --lessons"
+    assert all(scene["values"].items() >= told.items() for scene in lesson["scenes"])
+
+
+def test_runs_that_do_not_tell_a_point_are_refused():
+    store, lessons = RunStore(LESSONS, read_only=True), read_lessons()
+    greedy, again = trees_of(store, lessons["greedy"])
+    kept = replace(greedy.nodes[again.spec.origin.node], status="kept")
+    assert POINTS["greedy"](replace(greedy, nodes={**greedy.nodes, kept.id: kept}), again) is None
+    beam, rival = trees_of(store, lessons["beam"])
+    assert POINTS["beam"](rival, beam) is None and POINTS["beam"](beam, beam) is None
+    first, second = trees_of(store, lessons["verifiers"])
+    assert POINTS["verifiers"](second, first) is None and POINTS["verifiers"](first, first) is None
+    ours, theirs = trees_of(store, lessons["matched"])
+    dear = replace(theirs, spent=ours.spent * 2)
+    assert POINTS["matched"](ours, ours) is None and POINTS["matched"](ours, dear) is None
+
+
+def test_no_two_lessons_show_the_same_prompt_and_the_models_know_every_word():
+    tried = [prompt for prompts in PROMPTS.values() for prompt in prompts]
+    assert len(tried) == len(set(tried)) and PROMPTS.keys() == RECIPES.keys() == strings.LESSONS.keys()
+    assert [prompt for prompt in tried if check(prompt).unknown or check(prompt).notes] == []
+    shown = {name: lesson["prompt"] for name, lesson in read_lessons().items()}
+    assert all(prompt in PROMPTS[name] for name, prompt in shown.items())
 
 
 def test_every_scene_shows_a_node_that_is_there_by_then():
