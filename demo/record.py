@@ -1,4 +1,5 @@
-"""Record a comparison to ship: `python -m demo.record "PROMPT" [options]` writes its two runs under assets/runs.
+"""Record a comparison to ship: `python -m demo.record "PROMPT" [options]` writes its two runs under assets/runs, and a
+small one that goes on from a node that was pruned there, so that a first visit finds a pruning regret to look at.
 
 A first visit opens the recorded comparison with the smallest id; `--replace` removes the ones that are there before.
 `python -m demo.record --lessons` makes the runs of the page Learn anew, as is due whenever the weights change.
@@ -9,20 +10,26 @@ import math
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from core.resume import resumed
 from core.runs import RunStore
+from core.search.budget import Budget
 from core.search.errors import BeamscopeError
 from core.search.events import RunSpec
 from core.search.schema import parse_value
 from core.search.strategies.registry import STRATEGIES, checked_params
+from core.search.tree import Node, Tree
 from demo import settings
 from demo.embedded import embedded_models
 from demo.jobs import compute, create
 from demo.lessons import record_lessons
 from demo.models import Models
 from demo.server import RECORDED
+
+BRANCH = 4  # children of each node of the run that goes on
 
 
 def record(models: Models, store: RunStore, spec: RunSpec) -> list[str]:
@@ -35,6 +42,32 @@ def record(models: Models, store: RunStore, spec: RunSpec) -> list[str]:
         for writer in writers:
             writer.close()
     return [writer.run for writer in writers]
+
+
+def record_resumed(models: Models, store: RunStore, run: str) -> str | None:
+    """Keep a greedy run from the pruned node that `again_from` names; its id, None where there is no such node.
+
+    Raises BeamscopeError as `record`.
+    """
+    tree = Tree.of(store.load(run))
+    node = again_from(tree)
+    if node is None:
+        return None
+    params = {"branch": BRANCH, "look": tree.spec.params.get("look", "preview")}
+    spec = resumed(store, run, node.id, "greedy_tokens", params, Budget())
+    spec = replace(spec, observers=models.observers(spec.generator, others=(spec.verifier,)))
+    [spec] = settings.plan(models, spec, settings.NO_BASELINE).specs
+    with store.create(spec) as writer:
+        compute(models, [spec], [writer])
+    return writer.run
+
+
+def again_from(tree: Tree) -> Node | None:
+    """The closest call halfway: of the nodes pruned at the middle step, or the next where none was, the best ranked."""
+    middle = (tree.num_steps + 1) // 2
+    ranked = [node for node in tree.nodes.values() if node.rank is not None and middle <= node.step < tree.num_steps]
+    lost = [node for node in ranked if node.status == "pruned"]
+    return min(lost, key=lambda node: (node.step, node.rank, node.id), default=None)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,7 +109,10 @@ def main() -> int:
         if args.replace:
             for info in (store := RunStore(args.out, cap_bytes=math.inf)).list():
                 shutil.rmtree(store.folder(info.run))
-        print("recorded:", *record(models, RunStore(args.out, cap_bytes=math.inf), spec))
+        store = RunStore(args.out, cap_bytes=math.inf)
+        runs = record(models, store, spec)
+        again = record_resumed(models, store, runs[0])
+        print("recorded:", *runs, *([again] if again else []))
     except BeamscopeError as error:
         print(error, file=sys.stderr)
         return 2

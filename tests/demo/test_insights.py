@@ -10,8 +10,8 @@ from core.search.search import Search
 from core.search.tree import Tree
 from demo import strings
 from demo.jobs import create
-from demo.record import record
-from demo.server import build_app
+from demo.record import record, record_resumed
+from demo.server import RECORDED, build_app
 from demo.visitors import COOKIE, hashed
 from tests.demo.test_routes import error_of
 from tests.demo.test_settings import read
@@ -149,3 +149,22 @@ def test_a_run_that_goes_on_from_a_private_one_is_private(server, client, strang
         reply = stranger.get(path, params={"run": run, "node": 1})
         assert error_of(reply, 404) == strings.UNKNOWN_RUN
     finished(server, client, child)
+
+
+def test_a_recorded_run_goes_on_from_the_closest_call_it_pruned_and_shows_its_regret(tmp_path):
+    models, store = painted_models(), RunStore(tmp_path)
+    run, _ = record(models, store, read())
+    tree, again = Tree.of(store.load(run)), Tree.of(store.load(record_resumed(models, store, run)))
+    node = tree.nodes[again.spec.origin.node]
+    rivals = [other for other in tree.nodes.values() if other.step == node.step and other.status == "pruned"]
+    assert node.step == 3 and node.status == "pruned" and node.rank == min(rival.rank for rival in rivals)
+    assert again.regret() is not None and len(again.nodes) <= 16
+    flat, _ = record(models, store, read(strategy="random_search"))
+    assert record_resumed(models, store, flat) is None, "all are finished when the first is pruned"
+
+
+def test_a_first_visit_finds_a_regret_among_the_recorded_runs():
+    store = RunStore(RECORDED, read_only=True)
+    again = [tree for tree in (Tree.of(store.load(run)) for run in store.ids()) if tree.spec.origin]
+    assert again and all(store.has(tree.spec.origin.run) and tree.regret() is not None for tree in again)
+    assert sum(info.bytes for info in store.list()) < 8 * 2**20
