@@ -1,5 +1,6 @@
 """The one way to start a search: whoever asks, page, route or API, passes the same limits."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from core.search.errors import BadRequest, WeightsMissing
@@ -11,14 +12,16 @@ from demo.settings import Plan
 LOAD_PATIENCE = 120  # seconds that a request waits for the models
 
 
-def launch(context: Context, plan: Plan, request: Any, private: bool = False, cost: int = 1) -> str:
+def launch(context: Context, plan: Plan, request: Any, private: bool = False, cost: int = 1,
+           marks: Mapping[str, Any] | None = None) -> str:
     """Put a priced comparison in line for the visitor behind a request; the id of its first run.
 
-    cost: how many starts it counts as. Raises TooSoon, or BadRequest where the line is full.
+    cost: how many starts it counts as; marks: what else the metas of its runs say. Raises TooSoon, or BadRequest where
+    the line is full.
     """
     visitor = context.visitors.admit(request, cost)
     seconds = sum(found.seconds for found in plan.costs)
-    return context.runner.start(plan.specs, visitor, private, seconds)
+    return context.runner.start(plan.specs, visitor, private, seconds, marks)
 
 
 def require_models(models: Models) -> None:

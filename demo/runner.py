@@ -7,7 +7,7 @@ when its tab closes. One that waits for a person holds neither the thread nor a 
 import logging
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -48,9 +48,11 @@ class Runner:
     # What a page asks for
 
     def start(
-        self, specs: Sequence[RunSpec], visitor: str = "", private: bool = False, seconds: float = 0.0
+        self, specs: Sequence[RunSpec], visitor: str = "", private: bool = False, seconds: float = 0.0,
+        marks: Mapping[str, Any] | None = None,
     ) -> str:
-        """Put a visitor's comparison in line; the id of its first run. `seconds`: of work, where that is predicted.
+        """Put a visitor's comparison in line; the id of its first run. `seconds`: of work, where that is predicted;
+        `marks`: what else the metas of its runs say.
 
         Raises BadRequest when the line is full or the visitor has too many there.
         """
@@ -60,7 +62,7 @@ class Runner:
                 raise BadRequest(BUSY.format(count=len(self._line)))
             if owner and sum(job.owner == owner for job in self._jobs()) >= MAX_OWN:
                 raise BadRequest(TOO_MANY.format(count=MAX_OWN))
-            writers = create(self.store, specs, {"owner": owner, "private": private})
+            writers = create(self.store, specs, {**(marks or {}), "owner": owner, "private": private})
             job = Job(tuple(specs), writers, owner, seconds)
             self._line[job.run] = job
             self._change.notify()

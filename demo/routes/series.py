@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 
 from demo.context import Context
 from demo.routes.reply import read_body
-from demo.series import Repeats
+from demo.series import Repeats, checked
 
 
 def add_series(app: FastAPI, context: Context) -> None:
@@ -19,5 +19,6 @@ def add_series(app: FastAPI, context: Context) -> None:
         return {"series": await asyncio.to_thread(repeats.begin, body["run"], body["seeds"], request)}
 
     @app.get("/data/series")
-    def series(request: Request, id: str = "") -> dict[str, Any]:
-        return repeats.show(id, request)
+    def series(request: Request, id: str = "", seeds: str = "") -> dict[str, Any]:
+        """How far the series of a run is; with `seeds` it goes on until it has as many."""
+        return repeats.show(id, request, checked(int(seeds) if seeds.isascii() and seeds.isdigit() else seeds or None))

@@ -1,10 +1,11 @@
 """Serve the page over the painted world: `python -m tests.browser.serve PORT RUNS RECORDED PAUSE`.
 
 Records into RECORDED first, if the folder is not there: one comparison, a run that goes on from a pruned node of it,
-and one that memory was too small for.
+and one that memory was too small for; and into RUNS a comparison that was repeated with all seeds but one.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -17,10 +18,13 @@ from demo.lessons import LESSONS
 from demo.limits import Rate
 from demo.models import Models
 from demo.record import record
+from demo.series import SERIES
 from demo.server import build_app
+from demo.settings import plan
 from demo.visitors import Visitors
 from tests.painted import painted_models
 
+REPEATED = "two dogs"
 SHORT = "a very large dog"  # memory was too small for this recorded run
 LOST = 40  # a node of the third scale, pruned
 PROMPT = "a red car to the left of a green apple"
@@ -39,6 +43,20 @@ def hungry(models: Models) -> Models:
     return models
 
 
+def repeat(models: Models, store: RunStore) -> None:
+    """A comparison and its repeats with six of seven more seeds, as a server before this one left them."""
+    spec = RunSpec(REPEATED, "painter", "beam_search", {"width": 2, "branch": 2, "look": "preview"}, "lightness", (), 7,
+                   100e9)  # fmt: skip
+    first = None
+    for seed in range(7, 14):
+        specs = plan(models, replace(spec, seed=seed)).specs
+        writers = create(store, specs, {SERIES: first} if first else None)
+        compute(models, specs, writers)
+        for writer in writers:
+            writer.close()
+        first = first or writers[0].run
+
+
 def main(port: str, runs: str, recorded: str, pause: str) -> None:
     folder = Path(recorded)
     if not folder.exists():
@@ -47,6 +65,7 @@ def main(port: str, runs: str, recorded: str, pause: str) -> None:
         store, models = RunStore(folder), painted_models()
         run, _ = record(models, store, spec)
         record(models, store, resumed(store, run, LOST, spec.strategy, spec.params, spec.budget))
+        repeat(models, RunStore(Path(runs)))
         short = RunSpec(SHORT, "painter", "beam_search", {"width": 3, "branch": 5}, "warmth", (), 7, 100e9)
         writers = create(store, [short])
         compute(hungry(models), [short], writers)

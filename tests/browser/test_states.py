@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from core.runs import RunStore
 from demo import strings
-from tests.browser.serve import SHORT
+from tests.browser.serve import REPEATED, SHORT
 
 FIELD = "#bs-prompt textarea, #bs-prompt input"
 
@@ -113,3 +113,22 @@ def test_a_link_whose_run_is_gone_offers_its_settings(address, open_page):
     expect(page.locator("#bs-hint")).to_contain_text("knows: red, car")
     expect(page.locator(FIELD)).to_have_value("a red car")
     expect(page.locator("#bs-search")).to_be_enabled()
+
+
+def test_a_comparison_is_repeated_with_eight_seeds_and_stays_so(address, open_page, folder):
+    """A series that an earlier server left is shown; the button goes on with it, up to the band and what it says."""
+    run = min(info.run for info in RunStore(folder / "runs").list() if info.title == REPEATED and info.beside)
+    page = open_page(f"{address}/?run={run}")
+    begin, said = page.get_by_role("button", name="Repeat with 8 seeds"), page.locator(".bs-series")
+    bands = "document.querySelector('.bs-chart').data?.filter((trace) => trace.fill === 'tonexty').length"
+    expect(said).to_contain_text("Over 7 seeds:")
+    begin.click()
+    expect(page.get_by_text("7 of 8 seeds done")).to_be_visible()
+    expect(said).to_contain_text(re.compile("Over 8 seeds: .*(is ahead on this prompt|does not tell them apart)"),
+                                 timeout=20_000)  # fmt: skip
+    expect(begin).to_be_hidden()
+    page.wait_for_function(f"{bands} === 2")
+    sentence = said.text_content()
+    page.reload()
+    expect(said).to_have_text(sentence)
+    expect(begin).to_be_hidden()

@@ -1,5 +1,6 @@
 """Repeats with other seeds: bands hold their curves, findings hedge, and only what is over can be repeated."""
 
+import shutil
 import time
 
 import pytest
@@ -49,33 +50,53 @@ def test_what_seeds_say_is_clear_only_where_they_agree():
 def server(tmp_path_factory):
     models, recorded = painted_models(), tmp_path_factory.mktemp("recorded")
     run, beside = record(models, RunStore(recorded), read())
-    with TestClient(build_app(models, RunStore(tmp_path_factory.mktemp("runs")), [recorded])) as client:
-        yield client, run, beside
+    folders = [tmp_path_factory.mktemp("runs"), recorded]
+    with TestClient(build_app(models, RunStore(folders[0]), [recorded])) as client:
+        yield client, run, beside, folders
 
 
 def test_a_comparison_is_repeated_with_other_seeds(server):
-    client, run, _ = server
+    client, run, *_ = server
     assert client.post("/data/repeat", json={"run": run, "seeds": 3}).json() == {"series": run}
     end = time.monotonic() + 60
-    while (reply := client.get("/data/series", params={"id": run}).json())["done"] < 3:
+    while (reply := client.get("/data/series", params={"id": run, "seeds": 3}).json())["done"] < 3:
         assert time.monotonic() < end, reply
         time.sleep(0.1)
     for lane in reply["lanes"]:
         assert lane["gflop"]["x"] and lane["gflop"]["low"] != lane["gflop"]["high"], "other seeds, other scores"
     again = client.post("/data/repeat", json={"run": run, "seeds": 3})
     assert again.json() == {"series": run}, "what was done is not done again"
-    assert client.get("/data/series", params={"id": run}).json() == reply
+    assert client.get("/data/series", params={"id": run, "seeds": 3}).json() == reply
+
+
+def test_a_series_is_still_there_after_a_restart_and_goes_on(server):
+    client, run, _, folders = server
+    before = client.get("/data/series", params={"id": run}).json()
+    assert before["done"] == 3, "as the test above left it"
+    store = RunStore(folders[0])
+    other = next(info.run for info in store.list() if info.beside)
+    with TestClient(build_app(painted_models(), store, folders[1:])) as restarted:
+        assert restarted.get("/data/series", params={"id": run}).json() == before
+        assert restarted.get("/data/series", params={"id": other}).json()["done"] == 1, "a repeat is not repeated"
+        shutil.rmtree(store.folder(other))  # one is gone: its seed is the next to be run again
+        end = time.monotonic() + 60
+        while (reply := restarted.get("/data/series", params={"id": run, "seeds": 3}).json())["done"] < 3:
+            assert time.monotonic() < end, reply
+            time.sleep(0.1)
+        assert reply["lanes"][0]["gflop"] == before["lanes"][0]["gflop"], "the same seeds give the same band"
 
 
 @pytest.mark.parametrize("seeds", [1, 9, 10**9, "8", 2.5, None, True])
 def test_an_impossible_number_of_seeds_gets_a_sentence(server, seeds):
-    client, run, _ = server
+    client, run, *_ = server
     reply = client.post("/data/repeat", json={"run": run, "seeds": seeds})
     assert reply.status_code == 400 and "2 to 8" in reply.json()["error"]
 
 
 def test_what_cannot_be_repeated_says_so(server):
-    client, _, beside = server
+    client, _, beside, _ = server
     assert client.post("/data/repeat", json={"run": beside, "seeds": 8}).json()["error"] == strings.NOT_REPEATED
     assert client.post("/data/repeat", json={"run": "no-such-run", "seeds": 8}).status_code == 404
-    assert client.get("/data/series", params={"id": beside}).json()["error"] == strings.NO_SERIES
+    assert client.get("/data/series", params={"id": "no-such-run"}).status_code == 404
+    for forged in ("1", "9", "x", "-3", "\u0663"):
+        assert client.get("/data/series", params={"id": beside, "seeds": forged}).status_code == 400
