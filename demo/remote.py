@@ -166,20 +166,20 @@ def _head(lanes: list[Reader], count: int, earlier: bool = False) -> Reply:
         "judge": strings.guide_name(spec.judge) if spec and spec.judge else None,
         "steps": ["prompt", *tree.step_labels],
         "early": lanes[0].finishes > 1 or bool(spec) and spec.params.get("look") == "rollout",
-        "origin": _origin(tree, lanes[1].tree if earlier else None),
+        "origin": _origin(tree, lanes),
         "earlier": earlier,  # the second lane is the run that the first goes on from
         "planned_gflop": (budgets[-1] or lanes[0].tree.spent.flops) / GIGA if budgets else None,
         "span": view.span(spec.verifier, scores) if spec else (0.0, 1.0),
     }
 
 
-def _origin(tree: Tree, before: Tree | None = None) -> Reply | None:
-    """From where a run goes on, and in the end whether leaving that node was a loss. before: the earlier run."""
+def _origin(tree: Tree, lanes: list[Reader]) -> Reply | None:
+    """From where a run goes on, and in the end whether leaving that node was a loss."""
     origin, regret = tree.spec and tree.spec.origin, tree.regret()
     if not origin:
         return None
     told = strings.regret(regret) if tree.end and regret is not None else ""
-    left = before.nodes.get(origin.node) if before else None
+    left = next((lane.tree.nodes.get(origin.node) for lane in lanes if lane.run == origin.run), None)
     low, high = view.span(tree.spec.verifier, [])
     said = strings.regret_said(
         origin.node, tree.best_score(), regret, left is not None and left.status == "pruned", CLOSE * (high - low)

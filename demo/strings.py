@@ -205,7 +205,7 @@ JS: dict[str, dict[str, Any]] = {
     },
     "tree": {
         "help": "Search tree. Arrow keys move from node to node, Enter opens the inspector, B pins "
-                "the node to be compared.",
+                "the node to be compared, F focuses on what is above and below it.",
         "which": "Trees shown", "both": "Both", "more": "more nodes at", "close": "Close",
         "rest": "and {count} more; the table shows all.", "withBranches": "{name}, with {branches}",
         "undecoded": "no preview at this step",
@@ -214,6 +214,7 @@ JS: dict[str, dict[str, Any]] = {
         "label": "Nodes as a table", "picture": "Picture", "id": "Node", "step": "Step", "score": "Score",
         "rank": "Rank", "state": "State", "parent": "Parent", "more": "Show more", "open": "Inspect node {id}",
         "caption": "{name}: {shown} of {count} nodes",
+        "captionSome": "{name}: {shown} of {count} nodes that match, {all} in all",
     },
     "toggles": {
         "label": "How the trees are shown",
@@ -224,9 +225,8 @@ JS: dict[str, dict[str, Any]] = {
         "table": "Table", "table_help": "Show the same nodes as a table",
     },
     "legend": {
-        "branch": "resumed branch",
+        "branch": "resumed branch", "zoom": "drag: zoom · double click: subtree, or all",
         "best": "best path", "kept": "kept", "pruned": "pruned", "back": "back into noise", "score": "score",
-        "zoom": "drag to zoom, double-click for all",
     },
     "chart": {
         "title": "Score against compute", "label": "Best score so far against compute",
@@ -282,6 +282,18 @@ JS: dict[str, dict[str, Any]] = {
         "slider": "Slider", "difference": "Difference", "blind": "Blind vote", "picture": "Picture",
         "both_needed": "both need a finished image", "cut": "Where the first picture ends and the second begins",
         "difference_help": "Black where both are alike.", "difference_alt": "Difference of both best images",
+    },
+    "focus": {
+        "whole": "Whole tree", "wholeHelp": "Show the whole tree again (f, or Escape in the tree)",
+        "on": "node {id} in focus",
+        "said": "Node {id}, what is above and what is below it are in focus.", "unsaid": "The whole tree is shown.",
+    },
+    "filter": {
+        "label": "Filter the nodes", "example": "score>0.6 scale:3 pruned", "count": "{count} of {of}",
+        "help": "Write score>0.6, rank<=3, scale:3 or scale:3x3, node:23, kept, pruned, finished, live, best, pinned, "
+                "forbidden or R2. Several must all hold; a minus in front means not: -pruned.",
+        "unknown": "There is no “{word}” to filter by.", "noValue": "“{word}” needs a number behind it, as {word}>1.",
+        "noNumber": "{name} is compared with a number, and “{value}” is none.",
     },
     "pinned": {
         "node": "node {id}", "later": "not there yet at this step of the run", "bare": "not decoded at this step",
@@ -344,6 +356,8 @@ JS: dict[str, dict[str, Any]] = {
         "compare": "Compare as B", "unpin": "Unpin B",
         "compareHelp": "Compare this node's picture with others below the tree (Shift and a click, or the key B)",
         "compared": "It is B below. Select another node: it is A.",
+        "focus": "Focus subtree", "whole": "Whole tree",
+        "focusHelp": "Dim all but this node, what is above it and what is below it (double click, or the key f)",
         "link": "Copy link", "json": "Copy JSON", "copied": "Copied.",
         "notCopied": "The browser does not allow copying. Select the address of the page instead.",
     },

@@ -40,6 +40,7 @@ class Actions {
       button(text.resume, () => this.resume.open(facts), { class: "bs-action bs-primary", disabled: refused, title: refused ? facts.resume : text.resumeHelp }),
       ...(steerable ? facts.steer.map((action) => button(text[action], () => this.steer(action), { title: text[`${action}Help`] })) : []),
       button(this.isPinned() ? text.unpin : text.compare, () => this.pin(), { title: text.compareHelp, "aria-pressed": String(this.isPinned()) }),
+      button(this.isFocused() ? text.whole : text.focus, () => this.stage.focus(this.node), { title: text.focusHelp, "aria-pressed": String(this.isFocused()) }),
       button(text.link, () => this.take(linkTo(facts))), button(text.json, () => this.take(JSON.stringify(facts, null, 2))),
       this.told]);
   }
@@ -51,6 +52,11 @@ class Actions {
   isPinned() {
     const { pinned } = this.stage;
     return Boolean(pinned) && pinned.id === this.facts.id && pinned.lane === this.node.lane;
+  }
+
+  isFocused() {
+    const { focused } = this.stage;
+    return Boolean(focused) && focused.id === this.facts.id && focused.lane === this.node.lane;
   }
 
   pin() {

@@ -108,7 +108,7 @@ export function mountInspector(stage) {
     timer = setTimeout(() => stage.selected === selected && stage.lane === lane && ask(selected, lane, false), REFRESH);
   }
 
-  stage.on("pinned", () => inspector.facts && stage.selected !== null && inspector.show(inspector.facts, false));
+  for (const event of ["pinned", "focus"]) stage.on(event, () => inspector.facts && stage.selected !== null && inspector.show(inspector.facts, false));
   stage.inspectAgain = () => stage.selected !== null && ask(stage.selected, stage.lane, false);
   stage.on("frame", () => stage.following && refresh());
   stage.on("live", () => stage.comparison && stage.inspectAgain());

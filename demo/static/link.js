@@ -7,6 +7,12 @@ const CHOICES = { lanes: ["both", "0", "1"], mode: ["side", "slider", "differenc
 
 const whole = (text) => (/^\d{1,7}$/.test(text || "") ? Number(text) : null);
 
+// "23" of the first lane, "1.23" of the second.
+function focusOf(text) {
+  const [, lane, id] = /^(?:(\d{1,2})\.)?(\d{1,7})$/.exec(text || "") || [];
+  return id === undefined ? null : { lane: Number(lane || 0), id: Number(id) };
+}
+
 // {step, node, lane, view} of an address; what is not there or makes no sense is null or left out.
 export function readLink(search) {
   const query = new URLSearchParams(search);
@@ -16,7 +22,7 @@ export function readLink(search) {
     if (TOGGLES.includes(name)) view[name] = !USUAL[name];
     else if (Object.hasOwn(CHOICES, name) && CHOICES[name].includes(value)) view[name] = value;
   }
-  return { step: whole(query.get("step")), node: whole(query.get("node")), lane: whole(query.get("lane")) || 0, view };
+  return { step: whole(query.get("step")), node: whole(query.get("node")), lane: whole(query.get("lane")) || 0, focus: focusOf(query.get("focus")), view };
 }
 
 // The address of what a stage shows.
@@ -26,6 +32,8 @@ export function writeLink(stage) {
   if (comparison.position < comparison.length) query.set("step", comparison.position);
   if (selected !== null) query.set("node", selected);
   if (selected !== null && lane) query.set("lane", lane);
+  const { focused } = stage;
+  if (focused) query.set("focus", focused.lane ? `${focused.lane}.${focused.id}` : focused.id);
   const words = TOGGLES.filter((name) => view[name] !== USUAL[name]);
   for (const [name, choices] of Object.entries(CHOICES)) {
     if (stage.chosen.has(name) && choices.includes(view[name])) words.push(`${name}:${view[name]}`);
@@ -54,6 +62,7 @@ export function mountLink(stage) {
     if (stage.comparison) stage.touched = true;
     write();
   });
+  stage.on("focus", write);
   stage.on("select", (id) => {
     if (id !== null) stage.touched = true;
     write();
@@ -65,12 +74,13 @@ export function mountLink(stage) {
   stage.on("run", () => (stage.touched = false));
 
   function restore() {
-    const { step, node, lane } = wanted;
-    if (stage.recorded || (step === null && node === null)) return void (wanted = null);
+    const { step, node, lane, focus } = wanted;
+    if (stage.recorded || (step === null && node === null && focus === null)) return void (wanted = null);
     const { comparison } = stage;
     if (step !== null && comparison.length < step && comparison.live) return; // not there yet
     wanted = null;
     if (step !== null) stage.seek(Math.min(step, comparison.length));
     if (node !== null && comparison.all[lane]?.rows.has(node)) stage.pick(node, lane, false);
+    if (focus && comparison.all[focus.lane]?.rows.has(focus.id)) stage.focus(focus);
   }
 }

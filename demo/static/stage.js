@@ -4,13 +4,15 @@
 // Events: "run" another run is attached · "frame" what is shown changed · "select" (node id or null, lane, open)
 // · "view" (changed names) how it is shown changed · "reply" the server told something · "live" (bool) the run began or
 // ended · "recorded" a recorded run may be replayed · "warn" (sentence or null) · "say" (sentence for people who listen)
-// · "pinned" (node or null) another node is B · "series" more is known of its repeats · "drawable" the drawing library is there.
+// · "pinned" (node or null) another node is B · "focus" · "filter" · "series" more is known of its repeats · "drawable" the drawing library is there.
 
 import { mountChart } from "./chart.js";
 import { mountChoose } from "./choose.js";
 import { mountCompare } from "./compare.js";
 import { mountControl } from "./control.js";
 import { Feed } from "./feed.js";
+import { mountFilter } from "./filter_box.js";
+import { mountFocus } from "./focus.js";
 import { mountInsights } from "./insights.js";
 import { mountInspector } from "./inspector.js";
 import { mountKeys } from "./keys.js";
@@ -30,7 +32,7 @@ import { mountToolbar } from "./toolbar.js";
 import { mountTrees } from "./trees.js";
 import { strings } from "/page/strings.js";
 
-const PARTS = [mountStatus, mountRetry, mountQueue, mountControl, mountTrees, mountTable, mountToolbar, mountPinned, mountPlayer,
+const PARTS = [mountStatus, mountRetry, mountQueue, mountControl, mountTrees, mountTable, mountToolbar, mountPinned, mountFocus, mountFilter, mountPlayer,
   mountInspector, mountChoose, mountCompare, mountChart, mountKeys, mountInsights, mountSharing];
 const VIEW = { lanes: "both", thumbnails: true, pruned: true, labels: false, tidy: false, table: false };
 const SIDE_BY_SIDE = 1200; // px of width, as in page.css

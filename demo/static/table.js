@@ -40,8 +40,9 @@ class NodeTable {
     this.draw();
   }
 
-  show(lane, shown, title) {
-    this.title = title;
+  // dim(row): whether a row is left out; null for none.
+  show(lane, shown, title, dim) {
+    Object.assign(this, { title, dim });
     if (this.lane && lane && this.lane.run !== lane.run) this.count = PAGE;
     this.lane = lane;
     this.element.hidden = !shown || !lane;
@@ -57,13 +58,15 @@ class NodeTable {
     const { lane } = this;
     const value = Object.fromEntries(COLUMNS)[this.order];
     const sign = this.falling ? -1 : 1;
-    const rows = [...lane.rows.values()].sort((a, b) => sign * compared(value(a), value(b)) || compared(a.id, b.id));
+    const all = [...lane.rows.values()];
+    const rows = (this.dim ? all.filter((row) => !this.dim(row)) : all).sort((a, b) => sign * compared(value(a), value(b)) || compared(a.id, b.id));
     const shown = rows.slice(0, this.count);
-    const key = JSON.stringify([lane.run, this.order, this.falling, shown.map((row) => [row.id, row.score, row.state, row.image])]);
+    const key = JSON.stringify([lane.run, Boolean(this.dim), all.length, this.order, this.falling, shown.map((row) => [row.id, row.score, row.state, row.image])]);
     if (key === this.drawn) return;
     this.drawn = key;
     this.keys = new Map(shown.map((row) => [String(row.id), row.id]));
-    setText(this.caption, words.caption.replace("{name}", this.title).replace("{shown}", shown.length).replace("{count}", rows.length));
+    const caption = this.dim ? words.captionSome.replace("{all}", all.length) : words.caption;
+    setText(this.caption, caption.replace("{name}", this.title).replace("{shown}", shown.length).replace("{count}", rows.length));
     this.heads.forEach(([name, head]) => {
       head.setAttribute("aria-sort", name !== this.order ? "none" : this.falling ? "descending" : "ascending");
     });
@@ -101,10 +104,10 @@ export function mountTable(stage) {
   stage.slots.second.append(tables[1].element);
   const show = () => {
     if (!stage.comparison) return;
-    tables.forEach((table, index) => table.show(stage.trees[index].lane, stage.view.table, stage.groves()[index]?.title()));
+    tables.forEach((table, index) => table.show(stage.trees[index].lane, stage.view.table, stage.groves()[index]?.title(), stage.trees[index].dimmer()));
     for (const slot of [stage.slots.tree, stage.slots.second]) slot.classList.toggle("bs-as-table", stage.view.table);
   };
   stage.on("frame", show);
-  stage.on("view", show);
+  for (const event of ["view", "focus", "filter"]) stage.on(event, show);
   stage.on("select", (id, lane) => tables.forEach((table, index) => table.select(stage.groves()[index]?.key(lane, id) ?? null)));
 }

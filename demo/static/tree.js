@@ -3,17 +3,20 @@
 
 import { palette } from "./dom.js";
 import { feetOf } from "./family.js";
+import { lineage } from "./focus.js";
 import { HoverCard } from "./tree_card.js";
 import { counts, edges, marks, nodes, pictures, rings, tickText } from "./tree_draw.js";
 import { meaning, target } from "./tree_keys.js";
 import { isBack, place, Scale } from "./tree_scale.js";
 import { tidied } from "./tree_tidy.js";
 
+const DOUBLE = 700; // ms since the first of two clicks
+
 export class TreeView {
-  // onSelect(id, open); onPin(id) to compare with it; onMore(lane, step) when a person wants to see the nodes that are only counted. Ids are the keys
+  // onSelect(id, open); onPin(id) to compare with it; onFocus(id) to dim all else; onMore(lane, step) when a person wants to see the nodes that are only counted. Ids are the keys
   // of family.js, lanes what it makes of them.
-  constructor(host, card, { onSelect, onPin, onMore }) {
-    Object.assign(this, { host, onSelect, onPin, onMore, pinned: null, lane: null, head: null, selected: null, view: {} });
+  constructor(host, card, { onSelect, onPin, onFocus, onMore }) {
+    Object.assign(this, { host, onSelect, onPin, onFocus, onMore, pinned: null, focus: null, filter: null, lane: null, head: null, selected: null, view: {} });
     Object.assign(this, { pending: false, ready: false, boxed: "", picked: new Set() }); // picked: whom a person is choosing
     this.card = new HoverCard(card, this);
     host.addEventListener("keydown", (event) => this.onKey(event));
@@ -62,6 +65,21 @@ export class TreeView {
     return Math.max(6, (!this.view.tidy && this.lane.units) || 0, ...rows.map((row) => row.y + row.h / 2));
   }
 
+  // (row) -> whether it is dimmed, for what is in focus and what the filter wants; null where nothing is.
+  dimmer() {
+    if (!this.lane || (this.focus === null && !this.filter)) return null;
+    const scope = this.focus === null ? null : lineage(this.lane.rows, this.focus);
+    const scene = { path: this.path(), steps: this.head.steps };
+    return (row) => Boolean((scope && !scope.has(row.id)) || (this.filter && !this.filter(row, scene)));
+  }
+
+  // How many nodes are not dimmed, of how many.
+  matching() {
+    const dim = this.dimmer();
+    const rows = [...this.lane.rows.values()];
+    return { count: dim ? rows.filter((row) => !dim(row)).length : rows.length, of: rows.length };
+  }
+
   origins() {
     return (this.lane && this.lane.origins) || new Map();
   }
@@ -106,7 +124,7 @@ export class TreeView {
     const rows = this.drawn();
     const scene = {
       rows, byId: new Map(rows.map((row) => [row.id, row])), path: this.path(), scale: this.scale(rows), head: this.head,
-      run: this.lane && this.lane.run, selected: this.selected, picked: this.picked, origins: this.origins(), pinned: this.pinned, view: this.view, colours: palette(this.host), feet: this.feet(),
+      run: this.lane && this.lane.run, selected: this.selected, picked: this.picked, origins: this.origins(), pinned: this.pinned, dim: this.dimmer() || (() => false), view: this.view, colours: palette(this.host), feet: this.feet(),
     };
     const config = { displayModeBar: false, responsive: false, doubleClick: "reset", showTips: false };
     window.Plotly.react(this.host, [...edges(scene), ...rings(scene), nodes(scene)], this.layout(scene), config);
@@ -138,6 +156,7 @@ export class TreeView {
   listen() {
     this.ready = true;
     this.host.on("plotly_click", ({ points, event }) => this.choose(points[0].customdata, event));
+    this.host.on("plotly_doubleclick", () => this.clicked && performance.now() - this.clicked.at < DOUBLE && this.onFocus(this.clicked.id));
     this.host.on("plotly_hover", (event) => this.card.hover(event.points[0].customdata));
     this.host.on("plotly_unhover", () => this.card.leave());
     this.host.on("plotly_relayout", () => this.redraw());
@@ -151,6 +170,7 @@ export class TreeView {
   choose(id, event) {
     this.card.leave();
     if (event && event.shiftKey) return this.onPin(id);
+    this.clicked = { id, at: performance.now() };
     this.onSelect(id, true);
   }
 
@@ -159,7 +179,9 @@ export class TreeView {
     if (!move || !this.lane) return;
     event.preventDefault();
     event.stopPropagation();
-    const found = target(move, this.lane, this.drawn(), this.selected);
+    const scope = this.focus === null ? null : lineage(this.lane.rows, this.focus);
+    const found = target(move, this.lane, scope ? this.drawn().filter((row) => scope.has(row.id)) : this.drawn(), this.selected);
+    if (found && move === "focus") return this.onFocus(found.id);
     if (found && (move === "pin" || (move === "open" && event.shiftKey))) this.onPin(found.id);
     else if (found) this.onSelect(found.id, move === "open");
   }

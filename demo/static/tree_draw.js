@@ -10,19 +10,21 @@ const LEGIBLE = 17; // px a node needs to be named
 
 const BRANCH = "8px 2px 2px 2px"; // dashes of what grew from a node later, whatever its colour
 
-const isFaded = (row, { selected, path, origins }) => row.state === "pruned" && row.id !== selected && !path.has(row.id) && !origins.has(row.id);
+const DIM = 0.14; // of what is out of focus or filtered out
+
+const isFaded = (row, { selected, path, origins, pinned }) => row.state === "pruned" && row.id !== selected && !path.has(row.id) && !origins.has(row.id) && row.id !== pinned;
 
 export function edges(scene) {
-  const { rows, byId, path, scale, colours } = scene;
+  const { rows, byId, path, scale, colours, dim } = scene;
   const lines = { pruned: [[], []], kept: [[], []], best: [[], []], back: [[], []], bestBack: [[], []],
-    branchPruned: [[], []], branchKept: [[], []], branchBest: [[], []] };
+    dim: [[], []], branchPruned: [[], []], branchKept: [[], []], branchBest: [[], []] };
   for (const row of rows) {
     const parent = row.parent === null ? null : byId.get(row.parent);
     if (!parent) continue;
     const best = path.has(row.id) && (path.has(row.parent) || row.first);
     const back = isBack(row, byId);
     const plain = best ? "best" : row.state === "pruned" ? "pruned" : "kept";
-    const kind = back ? (best ? "bestBack" : "back") : row.branch ? `branch${plain[0].toUpperCase()}${plain.slice(1)}` : plain;
+    const kind = dim(row) ? "dim" : back ? (best ? "bestBack" : "back") : row.branch ? `branch${plain[0].toUpperCase()}${plain.slice(1)}` : plain;
     for (const point of back ? arc(parent, row) : [parent, row]) {
       const [x, y] = scale.place(point);
       lines[kind][0].push(x);
@@ -37,6 +39,7 @@ export function edges(scene) {
     trace(lines.kept, { color: colours.muted, width: 1.5 }),
     trace(lines.bestBack, { color: colours.best, width: 2.5, dash: "dash" }),
     trace(lines.best, { color: colours.best, width: 4 }),
+    ...(lines.dim[0].length ? [{ ...trace(lines.dim, { color: colours.faint, width: 1 }), opacity: DIM }] : []),
     ...(scene.origins.size ? [
       { ...trace(lines.branchPruned, { color: colours.faint, width: 1, dash: BRANCH }), opacity: 0.7 },
       trace(lines.branchKept, { color: colours.muted, width: 1.6, dash: BRANCH }),
@@ -46,8 +49,8 @@ export function edges(scene) {
 }
 
 // A second outline around the nodes of branches, and around those that they grow from.
-export function rings({ rows, origins, path, scale, colours }) {
-  const ringed = rows.filter((row) => row.branch || origins.has(row.id));
+export function rings({ rows, origins, path, scale, colours, dim }) {
+  const ringed = rows.filter((row) => (row.branch || origins.has(row.id)) && !dim(row));
   if (!ringed.length) return [];
   return [{
     type: "scatter", mode: "markers", hoverinfo: "skip",
@@ -76,7 +79,7 @@ function arc(parent, row) {
 }
 
 export function nodes(scene) {
-  const { rows, path, selected, picked, scale, colours, head, view } = scene;
+  const { rows, path, selected, picked, scale, colours, head, view, dim } = scene;
   const [low, high] = head.span;
   const edge = (row) =>
     row.id === selected || picked.has(row.id) ? colours.selected
@@ -84,7 +87,7 @@ export function nodes(scene) {
         : row.state === "pruned" ? colours.faint : colours.muted;
   const slim = scale.perUnit < 26; // px: small nodes would be all frame
   const width = (row) => (row.id === selected || picked.has(row.id) ? 4 : path.has(row.id) ? (slim ? 2.5 : 3.5) : row.state === "pruned" || slim ? 1 : 1.5);
-  const named = (row) => view.labels && row.score !== null && scale.size(row) >= LEGIBLE;
+  const named = (row) => view.labels && row.score !== null && scale.size(row) >= LEGIBLE && !dim(row);
   return {
     type: "scatter", mode: view.labels ? "markers+text" : "markers", hoverinfo: "none",
     x: rows.map((row) => scale.place(row)[0]),
@@ -96,7 +99,7 @@ export function nodes(scene) {
       size: rows.map((row) => scale.size(row)),
       color: rows.map((row) => (row.score === null ? colours.panel : row.score)), colorscale: "Cividis", cmin: low, cmax: high,
       symbol: rows.map((row) => (isRoot(row) ? "circle" : "square")),
-      opacity: rows.map((row) => (isFaded(row, scene) ? 0.5 : 1)),
+      opacity: rows.map((row) => (dim(row) ? DIM : isFaded(row, scene) ? 0.5 : 1)),
       line: { color: rows.map(edge), width: rows.map(width) },
     },
   };
@@ -104,7 +107,7 @@ export function nodes(scene) {
 
 // Plotly sizes pictures in axis units and markers in pixels; both are made from the current pixels per unit here.
 export function pictures(scene) {
-  const { path, selected, scale, run } = scene;
+  const { path, selected, scale, run, dim } = scene;
   return chosen(scene).map((row) => {
     const frame = path.has(row.id) || row.id === selected ? 8 : row.state === "pruned" ? 4 : 6;
     const inner = Math.max(scale.size(row) * 0.6, scale.size(row) - frame);
@@ -112,7 +115,7 @@ export function pictures(scene) {
     return {
       source: imageUrl(row.run || run, row.own ?? row.id, row.image, 64), x, y, xref: "x", yref: "y",
       sizex: inner / scale.x, sizey: inner / scale.y, sizing: "stretch",
-      xanchor: "center", yanchor: "middle", layer: "above", opacity: isFaded(row, scene) ? 0.45 : 1,
+      xanchor: "center", yanchor: "middle", layer: "above", opacity: dim(row) ? DIM : isFaded(row, scene) ? 0.45 : 1,
     };
   });
 }
@@ -134,9 +137,9 @@ export function tickText(labels, scale) {
 
 // What a person pinned (+) or forbade (x): a sign at the corner, so that it needs no colour.
 // The node that a branch grows from bears the branch's name, the one that others are compared with a B.
-export function marks({ rows, scale, colours, origins, pinned }) {
+export function marks({ rows, scale, colours, origins, pinned, dim }) {
   const names = (row) => [...(origins.get(row.id) || []), ...(row.id === pinned ? ["B"] : [])];
-  return rows.filter((row) => row.mark || names(row).length).map((row) => {
+  return rows.filter((row) => (row.mark || names(row).length) && !dim(row)).map((row) => {
     const [x, y] = scale.place(row);
     const corner = scale.outer(row) / 2;
     const [text, color] = names(row).length ? [`<b>${names(row).join(" ")}</b>`, colours.selected] : row.mark === "pin" ? ["<b>+</b>", colours.selected] : ["<b>×</b>", colours.best];

@@ -7,19 +7,19 @@ const DOWN = { ArrowDown: "child", ArrowUp: "parent", ArrowLeft: "before", Arrow
 
 export function meaning(event, down) {
   if (event.ctrlKey || event.metaKey || event.altKey) return null;
-  return { ...(down ? DOWN : ACROSS), Home: "root", End: "best", Enter: "open", b: "pin" }[event.key] || null;
+  return { ...(down ? DOWN : ACROSS), Home: "root", End: "best", Enter: "open", b: "pin", f: "focus" }[event.key] || null;
 }
 
 export function target(move, lane, rows, selected) {
   const first = (list) => list.reduce((a, b) => (a && a.y <= b.y ? a : b), null);
   const row = rows.find((one) => one.id === selected);
   if (move === "best") return lane.facts && lane.rows.get(lane.best ?? lane.facts.path.at(-1));
-  if (!row && move === "pin") return null;
+  if (!row && (move === "pin" || move === "focus")) return null;
   if (!row || move === "root") return lane.rows.get(0);
   if (move === "parent") return lane.rows.get(row.parent);
   const below = rows.filter((other) => other.parent === row.id);
   if (move === "child") return first(below.filter((other) => other.x > row.x)) || first(below);
-  if (move === "open" || move === "pin") return row;
+  if (["open", "pin", "focus"].includes(move)) return row;
   const column = rows.filter((other) => other.x === row.x).sort((a, b) => a.y - b.y);
   return column[column.indexOf(row) + (move === "after" ? 1 : -1)];
 }

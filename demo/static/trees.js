@@ -2,6 +2,7 @@
 
 import { el, number, setText } from "./dom.js";
 import { Grove, panesOf } from "./family.js";
+import { FocusChip } from "./focus.js";
 import { MoreNodes } from "./more.js";
 import { TreeView } from "./tree.js";
 import { strings } from "/page/strings.js";
@@ -28,13 +29,15 @@ function legend() {
 class Pane {
   constructor(stage, slot, index, card) {
     Object.assign(this, { stage, slot, index });
-    this.title = el("p", { class: "bs-lane", text: "" });
+    this.title = el("div", { class: "bs-lane", text: "" });
+    this.chip = new FocusChip(stage);
     this.plot = el("div", { class: index ? "bs-plot-second" : "bs-plot", tabindex: "0", role: "application", "aria-label": text.help });
     this.more = new MoreNodes((id) => stage.pick(id, this.opened, true));
     slot.append(this.title, el("div", { class: "bs-drawing" }, [this.plot]), this.more.element);
     this.tree = new TreeView(this.plot, card, {
       onSelect: (key, open) => this.choose(key, open),
       onPin: (key) => stage.pin(this.grove.resolve(key)),
+      onFocus: (key) => stage.focus(this.grove.resolve(key)),
       onMore: (lane, step) => this.open(lane, step),
     });
   }
@@ -58,7 +61,8 @@ class Pane {
     this.grow(lane);
     const label = this.grove.title();
     const mark = el("i", { class: `bs-line${this.index ? " bs-line-second" : ""}` });
-    if (this.title.lastChild?.textContent !== label) this.title.replaceChildren(mark, el("span", { text: label }));
+    if (this.title.children[1]?.textContent !== label) this.title.replaceChildren(mark, el("span", { text: label }), this.chip.element);
+    this.scope();
     this.plot.setAttribute("aria-label", `${label}. ${text.help}`);
     this.tree.pinned = this.stage.pinned ? this.grove.key(this.stage.pinned.lane, this.stage.pinned.id) : null;
     this.tree.show(lane, lane.head, this.stage.view);
@@ -69,6 +73,15 @@ class Pane {
   grow({ base, units }) {
     const more = base && !matchMedia(PHONE).matches ? Math.min(MOST, (units + EDGES) / (base + EDGES) - 1) : 0;
     this.slot.style.setProperty("--bs-more", more.toFixed(3));
+  }
+
+  // What of the tree is not dimmed.
+  scope() {
+    const { focused, filter } = this.stage;
+    const key = focused && this.grove ? this.grove.key(focused.lane, focused.id) : null;
+    Object.assign(this.tree, { focus: key, filter });
+    this.chip.show(key);
+    this.tree.redraw();
   }
 
   pin(node) {
@@ -106,6 +119,7 @@ export function mountTrees(stage) {
     head.span.forEach((end, index) => setText(key.ends[index], number(end, 2)));
   };
   stage.on("drawable", () => stage.trees.forEach((tree) => tree.redraw()));
+  for (const event of ["focus", "filter"]) stage.on(event, () => panes.forEach((pane) => pane.scope()));
   stage.on("pinned", (node) => panes.forEach((pane) => pane.pin(node)));
   stage.groves = () => panes.map((pane) => pane.grove);
   stage.on("select", (id, lane) => panes.forEach((pane) => pane.select(id, lane)));
