@@ -5,6 +5,7 @@ search goes on, and the run goes on when nobody listens any more.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -167,3 +168,13 @@ def _node(tree: Tree, run: str, row: Reply) -> Reply:
         "scores": dict(node.scores), "rank": node.rank, "of": node.of, "seed": node.seed, "why": tree.why(node.id),
         "image": kind and inspect.image_url(run, node.id, kind),
     }  # fmt: skip
+
+
+def speak_json(server: Any) -> None:
+    """Make Gradio's MCP server answer with JSON, where it would print what Python calls a dict."""
+    usual = server.postprocess_output_data
+
+    def as_json(data: Any, root_url: str) -> Any:
+        return usual([json.dumps(one) if isinstance(one, dict | list) else one for one in data], root_url)
+
+    server.postprocess_output_data = as_json

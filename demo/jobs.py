@@ -27,12 +27,13 @@ ACTIONS = ("pause", "step", "go", "stop")
 class Job:
     """Specs and logs of its lanes, the searcher's first.
 
-    owner: the hash of the visitor who asked for it; seconds: of work, as predicted; used: of work so far.
+    account: with whose searches it shares the thread, the hash of a visitor or of an address; seconds: of work, as
+    predicted; used: of work so far.
     """
 
     specs: tuple[RunSpec, ...]
     writers: Sequence[RunWriter]
-    owner: str = ""
+    account: str = ""
     seconds: float = 0.0
     used: float = 0.0
     mode: Mode = "go"

@@ -21,7 +21,7 @@ def launch(context: Context, plan: Plan, request: Any, private: bool = False, co
     """
     visitor = context.visitors.admit(request, cost)
     seconds = sum(found.seconds for found in plan.costs)
-    return context.runner.start(plan.specs, visitor, private, seconds, marks)
+    return context.runner.start(plan.specs, visitor, private, seconds, marks, context.visitors.account(request))
 
 
 def require_models(models: Models) -> None:

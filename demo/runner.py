@@ -49,21 +49,22 @@ class Runner:
 
     def start(
         self, specs: Sequence[RunSpec], visitor: str = "", private: bool = False, seconds: float = 0.0,
-        marks: Mapping[str, Any] | None = None,
+        marks: Mapping[str, Any] | None = None, account: str = "",
     ) -> str:
         """Put a visitor's comparison in line; the id of its first run. `seconds`: of work, where that is predicted;
-        `marks`: what else the metas of its runs say.
+        `marks`: what else the metas of its runs say; `account`: with whose searches it shares, if not the visitor's.
 
         Raises BadRequest when the line is full or the visitor has too many there.
         """
         owner = hashed(visitor)
+        account = account or owner
         with self._change:
             if len(self._line) >= MAX_WAITING:
                 raise BadRequest(BUSY.format(count=len(self._line)))
-            if owner and sum(job.owner == owner for job in self._jobs()) >= MAX_OWN:
+            if account and sum(job.account == account for job in self._jobs()) >= MAX_OWN:
                 raise BadRequest(TOO_MANY.format(count=MAX_OWN))
             writers = create(self.store, specs, {**(marks or {}), "owner": owner, "private": private})
-            job = Job(tuple(specs), writers, owner, seconds)
+            job = Job(tuple(specs), writers, account, seconds)
             self._line[job.run] = job
             self._change.notify()
         return job.run
@@ -231,4 +232,4 @@ class Runner:
 
 def _whose(job: Job) -> str:
     """By whom the thread is shared; searches of nobody known stand for themselves."""
-    return job.owner or job.run
+    return job.account or job.run

@@ -9,6 +9,7 @@ import gradio as gr
 from fastapi import FastAPI
 
 from core.runs import RunStore
+from demo.api import speak_json
 from demo.context import Context, make_context
 from demo.gate import BodyMiddleware, PasswordMiddleware
 from demo.layout import build_page
@@ -69,10 +70,13 @@ def build_app(
         app.add_middleware(PasswordMiddleware, password=password)
     for add in ROUTES:
         add(app, context)
-    return gr.mount_gradio_app(
-        app, build_page(context), path="/", theme=make_theme(), css=page_css(), head=HEAD, ssr_mode=False,
+    page = build_page(context)
+    mounted = gr.mount_gradio_app(
+        app, page, path="/", theme=make_theme(), css=page_css(), head=HEAD, ssr_mode=False,
         footer_links=[], run_history=False, allowed_paths=[], show_error=True, mcp_server=True,
     )  # fmt: skip
+    speak_json(page.mcp_server_obj)
+    return mounted
 
 
 def _lifespan(context: Context):

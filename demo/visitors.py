@@ -1,9 +1,11 @@
 """Who is asking: a random id in a cookie, given by one middleware to every page, route and event of the server.
 
-The id is a secret of the visitor's browser; runs keep only its hash. Nobody has to sign in.
+The id is a secret of the visitor's browser; runs keep only its hash. Nobody has to sign in. A program that keeps no
+cookies is a new visitor at every call; how much it may do is counted by its address instead.
 """
 
 import hashlib
+import hmac
 import math
 import re
 import secrets
@@ -39,28 +41,45 @@ class Visitors:
     def __init__(self, visitor: Rate = PER_VISITOR, address: Rate = PER_ADDRESS):
         self._visitors, self._addresses = Buckets(visitor), Buckets(address)
         self._lock = threading.Lock()
+        self._secret = secrets.token_bytes(32)   # so that nobody can tell an address from its hash
 
     def of(self, request: Any) -> str:
         """The id behind a request of a route or of Gradio; "" where the middleware did not see it."""
-        inner = getattr(request, "request", None) or request
-        return getattr(inner, "scope", {}).get("visitor", "")
+        return _scope(request).get("visitor", "")
+
+    def account(self, request: Any) -> str:
+        """On whose account a request is: the visitor's, or their address's where they came without a cookie.
+
+        Only for counting: to whom a run belongs is said by `of`, since an address may be that of many.
+        """
+        if not _scope(request).get("stranger"):
+            return hashed(self.of(request))
+        return hmac.new(self._secret, _address(request).encode(), hashlib.sha256).hexdigest()[:32]
 
     def admit(self, request: Any, cost: int = 1) -> str:
         """The visitor behind a request to start a search, if they may now. Raises TooSoon, which says when."""
         visitor, address = self.of(request), _address(request)
+        accounts = {hashed(visitor), self.account(request)}
         with self._lock:
-            seconds = max(self._visitors.wait(visitor, cost), self._addresses.wait(address, cost))
+            waits = [self._visitors.wait(account, cost) for account in accounts]
+            seconds = max(*waits, self._addresses.wait(address, cost))
             if seconds > 0:
                 raise TooSoon(TOO_SOON.format(seconds=math.ceil(seconds)))
-            self._visitors.take(visitor, cost)
+            for account in accounts:
+                self._visitors.take(account, cost)
             self._addresses.take(address, cost)
         return visitor
 
 
+def _scope(request: Any) -> dict[str, Any]:
+    """Of a request of a route or of Gradio; empty for anything else."""
+    inner = getattr(request, "request", None) or request
+    return getattr(inner, "scope", {})
+
+
 def _address(request: Any) -> str:
     """Where a request comes from. A proxy in front has to be trusted with uvicorn's FORWARDED_ALLOW_IPS."""
-    inner = getattr(request, "request", None) or request
-    client = getattr(inner, "scope", {}).get("client")
+    client = _scope(request).get("client")
     return str(client[0]) if client else ""
 
 
@@ -74,7 +93,7 @@ class VisitorMiddleware:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         known = _known(Headers(scope=scope).get("cookie", ""))
-        scope["visitor"] = known or secrets.token_hex(16)
+        scope["visitor"], scope["stranger"] = known or secrets.token_hex(16), known is None
 
         async def introduced(message: Message) -> None:
             if message["type"] == "http.response.start" and not known:

@@ -1,7 +1,7 @@
 """What programs ask, through the clients that they use: gradio_client and an MCP client."""
 
-import ast
 import asyncio
+import json
 import threading
 import time
 
@@ -113,5 +113,5 @@ def test_an_mcp_client_finds_the_tools_and_searches(served):
     assert set(tools) == {"search_tree", "compare", "get_run"}
     assert "prompt" in tools["search_tree"].inputSchema["properties"]
     assert "tree of candidates" in tools["search_tree"].description
-    told = ast.literal_eval(done.content[0].text)
+    told = json.loads(done.content[0].text)
     assert not done.isError and told["state"] == "done" and told["best"]["score"]

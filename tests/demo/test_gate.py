@@ -10,7 +10,7 @@ from demo import settings, strings
 from demo.gate import BODIES, USUAL_BODY
 from demo.limits import Rate
 from demo.server import build_app
-from demo.visitors import Visitors
+from demo.visitors import COOKIE, Visitors
 from tests.demo.test_routes import error_of
 from tests.painted import painted_models
 
@@ -78,13 +78,29 @@ def test_a_search_is_started_by_name_with_the_usual_settings(open_app):
 
 
 def test_who_starts_too_many_searches_is_told_when_the_next_one_can_begin(open_app):
-    client = TestClient(open_app)
+    client = TestClient(open_app, cookies={COOKIE: "c" * 32})
     asked = {"prompt": "a red car", "baseline": "off", "strategy": "random_search", "n": 1}
     for _ in range(3):
         assert client.post("/data/search", json=asked).status_code == 200
     told = error_of(client.post("/data/search", json=asked), 429)
     assert "60 s" in told or "59 s" in told
-    assert TestClient(open_app).post("/data/search", json=asked).status_code == 200
+    assert TestClient(open_app, cookies={COOKIE: "d" * 32}).post("/data/search", json=asked).status_code == 200
+
+
+def test_a_program_without_cookies_is_known_by_its_address_and_a_browser_beside_it_is_not(tmp_path):
+    """Nor does what it started belong to whoever comes from there."""
+    app = build_app(painted_models(), RunStore(tmp_path), (), visitors=Visitors(Rate(3, 60), Rate(100, 1)))
+    asked = {"prompt": "a red car", "baseline": "off", "strategy": "random_search", "n": 1, "private": True}
+    with TestClient(app):
+        def call(address="10.0.0.1", **cookies):
+            return TestClient(app, client=(address, 5000), cookies=cookies).post("/data/search", json=asked)
+
+        runs = [call().json()["run"] for _ in range(3)]
+        assert "next one can begin in" in error_of(call(), 429)
+        assert call("10.0.0.2").status_code == 200, "another address"
+        assert call(**{COOKIE: "a" * 32}).status_code == 200, "a browser at the same address"
+        stranger = TestClient(app, client=("10.0.0.1", 5001))
+        assert error_of(stranger.get("/data/frames", params={"run": runs[0]}), 404) == strings.UNKNOWN_RUN
 
 
 @pytest.mark.parametrize("changes, words", [
