@@ -1,4 +1,4 @@
-"""A run as a film: MP4 for people, animated WebP for pages and chats.
+"""A run as a film: MP4 for people, animated WebP for pages and chats, a small GIF for where neither is taken.
 
 The lanes go on by the compute that they had spent, as in the replay of the page. However long the run, a film has at
 most MOST pictures and ends with the result.
@@ -22,6 +22,9 @@ MOST = 48            # pictures
 PACE = 8             # pictures a second
 HOLD = 2.5           # seconds that the last one stays
 SMALL = (720, 405)   # px of the animated WebP
+TINY = (384, 216)    # px of the GIF
+FEW = 24             # pictures of the GIF
+COLOURS = 128        # of the GIF
 NO_FFMPEG = "no film can be made here: install imageio-ffmpeg (requirements.txt names it), or save the animated WebP"
 
 
@@ -42,6 +45,17 @@ def animated_webp(scenery: Scenery, lanes: Sequence[Sequence[Event]]) -> bytes:
     out = BytesIO()
     pictures[0].save(out, "WEBP", save_all=True, append_images=pictures[1:], duration=times, loop=0, quality=72,
                      method=2)  # fmt: skip
+    return out.getvalue()
+
+
+def gif(scenery: Scenery, lanes: Sequence[Sequence[Event]]) -> bytes:
+    """The same, smaller and with fewer pictures: every program shows it, none packs it well."""
+    pictures = [scenery.draw(trees).resize(TINY, Image.Resampling.LANCZOS) for trees in moments(lanes, FEW)]
+    last = pictures[-1].quantize(COLOURS, dither=Image.Dither.NONE)  # one palette for all, or colours would flicker
+    frames = [picture.quantize(palette=last, dither=Image.Dither.NONE) for picture in pictures]
+    times = [2 * 1000 // PACE] * (len(frames) - 1) + [int(1000 * HOLD)]
+    out = BytesIO()
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=False)
     return out.getvalue()
 
 

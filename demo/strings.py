@@ -261,6 +261,8 @@ JS: dict[str, dict[str, Any]] = {
         "film_note": "MP4, the tree as it grows",
         "webp": "Moving picture",
         "webp_note": "the same as animated WebP",
+        "gif": "GIF",
+        "gif_note": "small, plays everywhere",
         "tree_svg": "Tree, SVG",
         "tree_svg_note": "as on screen, sharp at any size",
         "tree_png": "Tree, PNG",

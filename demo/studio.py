@@ -10,13 +10,14 @@ from demo.context import Context
 from demo.film_frame import Scenery
 from demo.refusals import TooSoon
 
-FILMS: dict[str, Callable[..., bytes]] = {"replay.mp4": film.mp4, "replay.webp": film.animated_webp}
+FILMS: dict[str, Callable[..., bytes]] = {"replay.mp4": film.mp4, "replay.webp": film.animated_webp,
+                                         "replay.gif": film.gif}
 KEPT = 8        # films
 IN_LINE = 4     # visitors who wait while one is made
 
 
 class Studio:
-    """Films by name ("replay.mp4", "replay.webp") of any run in the library."""
+    """Films by name ("replay.mp4", "replay.webp", "replay.gif") of any run in the library."""
 
     def __init__(self, context: Context):
         self.context = context

@@ -69,6 +69,10 @@ def add_exports(app: FastAPI, context: Context) -> None:
     def animation(request: Request, run: str = "") -> Response:
         return _download(_filmed("replay.webp", request, run), "image/webp", f"beamscope-{run}.webp")
 
+    @app.get("/data/export/replay.gif")
+    def small(request: Request, run: str = "") -> Response:
+        return _download(_filmed("replay.gif", request, run), "image/gif", f"beamscope-{run}.gif")
+
     def _filmed(name: str, request: Request, run: str) -> bytes:
         visitor = context.visitors.of(request)
         _tree(context.library.find(run, visitor), run)

@@ -11,7 +11,7 @@ import { strings } from "/page/strings.js";
 const text = strings.share;
 const COPIED = 1600; // ms that a button says so
 const PATIENCE = 500; // ms until the dialog opens without having heard of the server
-const FILES = [["result", "result.png"], ["zip", "run.zip"], ["page", "replay.html"], ["film", "replay.mp4"], ["webp", "replay.webp"]];
+const FILES = [["result", "result.png"], ["zip", "run.zip"], ["page", "replay.html"], ["film", "replay.mp4"], ["webp", "replay.webp"], ["gif", "replay.gif"]];
 
 class ShareDialog {
   constructor(stage) {

@@ -17,7 +17,7 @@ from demo.server import build_app
 from tests.demo.test_settings import read
 from tests.painted import painted_models
 
-FILES = ("run.zip", "result.png", "replay.html", "replay.mp4", "replay.webp")
+FILES = ("run.zip", "result.png", "replay.html", "replay.mp4", "replay.webp", "replay.gif")
 PATHS = ["/data/share", *(f"/data/export/{name}" for name in FILES)]
 
 

@@ -51,10 +51,16 @@ def test_pictures_show_the_tree_as_it_grows(shown):
     assert inked == sorted(inked) and inked[-1] > 2 * inked[0]
 
 
-def test_both_formats_hold_the_whole_run(shown):
+def test_all_formats_hold_the_whole_run(shown):
     scenery, lanes = shown[2:]
     with Image.open(io.BytesIO(film.animated_webp(scenery, lanes))) as moving:
         assert 10 < moving.n_frames <= film.MOST and moving.size == film.SMALL and moving.info["loop"] == 0
+    with Image.open(io.BytesIO(film.gif(scenery, lanes))) as small:
+        assert 10 < small.n_frames <= film.FEW and small.size == film.TINY and small.info["loop"] == 0
+        small.seek(small.n_frames - 1)
+        shown_last, drawn_last = (np.asarray(image.convert("RGB").resize(film.TINY), float) for image in (
+            small, scenery.draw(list(film.moments(lanes))[-1])))  # fmt: skip
+        assert abs(shown_last - drawn_last).mean() < 12, "its colours are those of the result"
     data = film.mp4(scenery, lanes)
     assert data[4:8] == b"ftyp" and data.index(b"moov") < data.index(b"mdat"), "it can be played while it is fetched"
     assert len(data) < 2**21
