@@ -1,4 +1,4 @@
-"""Opens a run.zip from anywhere and keeps it as a new run, or says what is wrong with it.
+"""Opens a run.zip, or a bare log, from anywhere and keeps it as a new run, or says what is wrong with it.
 
 Nothing in the file is trusted. No name in it becomes a path: after the logs have been checked (core/runs_check.py),
 exactly the pictures that they speak of are looked for. Sizes are counted while bytes come out, whatever the file says
@@ -33,6 +33,9 @@ MAX_LOG, MAX_PICTURE, MAX_MANIFEST = 64 * MEBI, 4 * MEBI, 64 * 1024
 MAX_FILES = 60_000
 MAX_INDEX = 8 * MEBI             # bytes of the zip's table of contents, which is read at once
 MAX_SIDE = 4096                  # px of a picture
+START = 64                       # bytes that tell what a file is
+GREY_SIDE = 64                   # px of what stands for a picture that did not come along
+PICTURELESS = "pictureless"      # what the meta of a run says whose pictures did not come along
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}   # others may ask for gigabytes to unpack a little
 END, END_SIZE = b"PK\x05\x06", 22   # how the last record of a zip begins, and its length
 
@@ -55,12 +58,61 @@ def read_archive(file: BinaryIO) -> list[Lane]:
         raise BadRequest(f"this is no run.zip that can be opened: {error}") from error
 
 
+def import_run(store: RunStore, file: BinaryIO, marks: Mapping[str, Any] | None = None) -> str:
+    """Keep what is in a run.zip or a bare log, whichever it is. Raises as `import_archive`."""
+    begins = file.read(START).lstrip()[:1]
+    file.seek(0)
+    return (import_log if begins == b"{" else import_archive)(store, file, marks)
+
+
 def import_archive(store: RunStore, file: BinaryIO, marks: Mapping[str, Any] | None = None) -> str:
     """Keep the comparison of a run.zip as new runs; the id of the first. Raises BadRequest or DiskFull.
 
     marks: more for the metas of the runs, as in RunStore.create.
     """
-    lanes = read_archive(file)
+    return _keep(store, read_archive(file), marks)
+
+
+def import_log(store: RunStore, file: BinaryIO, marks: Mapping[str, Any] | None = None) -> str:
+    """Keep the run of a bare log, events.jsonl, or of the run.json that the command line writes: every picture that it
+    speaks of is plain grey. The id of the run. Raises as `import_archive`.
+    """
+    data = file.read(MAX_LOG + 1)
+    if len(data) > MAX_LOG:
+        raise BadRequest(f"this log has more than {MAX_LOG // MEBI} MB")
+    try:
+        events = checked_log(_lines(data))
+    except BadLog as error:
+        raise BadRequest(f"this log is damaged or was made up: {error}") from error
+    grey = _grey()
+    names = [name for name in pictures_of(events) if name.endswith(".jpg")]
+    return _keep(store, [Lane(tuple(events), dict.fromkeys(names, grey))], {**(marks or {}), PICTURELESS: True})
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """The events of a log, one JSON object a line, or of the one object of a run.json."""
+    try:
+        whole = json.loads(data)
+    except (ValueError, RecursionError):   # several objects: a log
+        return data.splitlines()
+    events = whole.get("events")
+    if isinstance(events, list):
+        return [json.dumps(event).encode() for event in events]
+    if "kind" in whole:
+        return [data]
+    raise BadRequest("this run.json holds no events: drop the run.zip that it came from")
+
+
+def _grey() -> bytes:
+    from PIL import Image
+
+    out = BytesIO()
+    Image.new("RGB", (GREY_SIDE, GREY_SIDE), (128, 128, 128)).save(out, "JPEG")
+    return out.getvalue()
+
+
+def _keep(store: RunStore, lanes: list[Lane], marks: Mapping[str, Any] | None) -> str:
+    """All lanes or none; the id of the first."""
     with ExitStack() as undo:
         writers: list[RunWriter] = []
         for lane in reversed(lanes):   # the first names the second

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from core import answers
 from core.archive import lanes_of, write_archive
-from core.archive_read import import_archive
+from core.archive_read import import_run
 from core.generators.registry import GENERATORS
 from core.reference import markdown, reference
 from core.registry import readiness
@@ -320,7 +320,7 @@ def _export(args: argparse.Namespace) -> int:
 def _import(args: argparse.Namespace) -> int:
     store = RunStore()
     with open(args.file, "rb") as file:
-        run = import_archive(store, file)
+        run = import_run(store, file)
     _told(args, {"run": run, "runs": lanes_of(store, run)}, run)
     return 0
 

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from core.answers import of_images
+from core.archive_read import PICTURELESS
 from core.search.errors import BadRequest
 from core.search.events import Finished
 from core.search.strategies.registry import STRATEGIES
@@ -96,13 +97,16 @@ def _frames(context: Context, request: Any, visitor: str) -> Reply:
         "state": context.runner.state(run),
         "own": context.library.owns(run, visitor),
         "queue": context.runner.queue(run),
-        "notice": _notice(context, run, states[:count]) or _silent(pair[0].tree),
+        "notice": _notice(context, run, states[:count]) or _silent(pair[0]),
         "retry": _retry(pair),
     }
 
 
-def _silent(tree: Tree) -> str | None:
-    """Verifiers that looked on and failed meanwhile."""
+def _silent(reader: Reader) -> str | None:
+    """Pictures that did not come along, or verifiers that looked on and failed meanwhile."""
+    tree = reader.tree
+    if reader.store.meta(reader.run).get(PICTURELESS) is True:
+        return strings.PICTURELESS
     if not isinstance(tree.end, Finished):
         return None
     missing = [name for name in tree.spec.observers if name not in tree.end.scores]

@@ -132,6 +132,7 @@ UNEXPECTED = "Something went wrong at the server. The run and its steps so far a
 ALONE = "Nothing runs beside it: not one diffusion image is as cheap, or the model is of another world."
 BELOW = "No choice was made here. What became of it, node {node}: {sentence}"
 NOT_RETRIED = "Memory sufficed for this run, or it cannot be made smaller: start a new one with other settings."
+PICTURELESS = "This run was opened from its log alone, so its pictures are grey. A run.zip holds them too."
 SILENT = "{names} failed during this run: what it had not seen stays unscored. The search itself was not affected."
 RETRY = "Retry with {name} {value}"
 NOTHING_TO_SHARE = "Nothing of this run is there yet. Share it once its tree begins to grow."
@@ -271,7 +272,8 @@ JS: dict[str, dict[str, Any]] = {
         "python_note": "Python, through the API",
         "program": "Repeat it from Python",
         "pick": "Open a file",
-        "pick_note": "A run.zip, or a result picture for its settings. Or drop it anywhere on the page.",
+        "pick_note": "A run.zip or a log (run.json, events.jsonl), or a result picture for its settings. Or drop it "
+                     "anywhere on the page.",
     },
     "drop": {
         "hint": "Drop a run.zip to open it, or a result picture for its settings",

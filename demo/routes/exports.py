@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from core.archive import write_archive
-from core.archive_read import MAX_ARCHIVE, import_archive
+from core.archive_read import MAX_ARCHIVE, import_run
 from core.result_png import SIGNATURE, result_png, spec_in
 from core.runs import RunStore
 from core.search.errors import BadRequest
@@ -80,19 +80,21 @@ def add_exports(app: FastAPI, context: Context) -> None:
 
     @app.post("/data/import")
     async def opened(request: Request) -> dict[str, str]:
-        """A file as the body: a run.zip is kept as a run of this visitor, a result gives back its settings."""
+        """A file as the body: a run.zip, run.json or events.jsonl is kept as a run of this visitor, a result
+        gives back its settings."""
         with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
             await _receive(request, file)
             return await run_in_threadpool(_open, file, request)
 
     def _open(file: BinaryIO, request: Request) -> dict[str, str]:
         file.seek(0)
-        if file.read(len(SIGNATURE)) == SIGNATURE:
-            file.seek(0)
+        first = file.read(len(SIGNATURE))
+        file.seek(0)
+        if first == SIGNATURE:
             return {"href": f"/?{links.query_of(context.models, spec_in(file.read()))}"}
         visitor = context.visitors.admit(request)   # a run that is kept counts as one that is started
         with one_at_a_time:   # each may need some hundred megabytes
-            run = import_archive(context.store, file, {"owner": hashed(visitor), "private": False})
+            run = import_run(context.store, file, {"owner": hashed(visitor), "private": False})
         return {"run": run, "href": f"/?run={run}"}
 
 

@@ -124,7 +124,7 @@ class ShareDialog {
   // -- the way in -------------------------------------------------------------------------------------------------
 
   way() {
-    const picker = el("input", { type: "file", accept: ".zip,.png", class: "bs-hidden", tabindex: "-1", "aria-label": text.pick,
+    const picker = el("input", { type: "file", accept: ".zip,.png,.json,.jsonl", class: "bs-hidden", tabindex: "-1", "aria-label": text.pick,
       onchange: () => picker.files[0] && this.open(picker.files[0]) });
     return el("div", { class: "bs-share-in" }, [picker,
       el("button", { type: "button", text: text.pick, onclick: () => picker.click() }), el("span", { text: text.pick_note })]);

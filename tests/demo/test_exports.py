@@ -1,19 +1,23 @@
 """What can be handed out of a run, and what happens to what is handed in."""
 
 import io
+import json
 import zipfile
 from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from core.result_png import spec_in, with_spec
 from core.runs import RunStore
 from core.search.events import Origin, Started
 from demo import gate, strings
+from demo.limits import Rate
 from demo.record import record
 from demo.server import build_app
+from demo.visitors import Visitors
 from tests.demo.test_settings import read
 from tests.painted import painted_models
 
@@ -27,7 +31,7 @@ def app(tmp_path_factory):
     models, recorded = painted_models(), tmp_path_factory.mktemp("recorded")
     run, _ = record(models, RunStore(recorded), read())
     store = RunStore(tmp_path_factory.mktemp("runs"))
-    return build_app(models, store, [recorded]), store, run
+    return build_app(models, store, [recorded], visitors=Visitors(Rate(1000, 0.1), Rate(1000, 0.1))), store, run
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,22 @@ def test_a_run_leaves_and_comes_back_as_the_visitors_own(app, client):
     assert ask(client, f"/f/{reply['run']}/{before['lanes'][0]['frames'][-1]['best']['node']}.jpg").content == picture
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_bare_log_opens_too_with_grey_for_the_pictures_it_lacks(app, client, whole):
+    _, store, run = app
+    log = zipfile.ZipFile(io.BytesIO(ask(client, "/data/export/run.zip", run=run).content)).read("lanes/0/events.jsonl")
+    content = json.dumps({"run": "any", "events": [json.loads(line) for line in log.splitlines()]}) if whole else log
+    opened = client.post("/data/import", content=content).json()["run"]
+    before, after = (ask(client, "/data/frames", run=id).json() for id in (run, opened))
+    assert after["lanes"][0]["frames"] == before["lanes"][0]["frames"] and len(after["lanes"]) == 1
+    assert after["notice"] == strings.PICTURELESS and before["notice"] is None
+    best = after["lanes"][0]["frames"][-1]["best"]["node"]
+    picture = Image.open(io.BytesIO(ask(client, f"/f/{opened}/{best}.jpg").content))
+    assert len(picture.getcolors()) == 1
+    for name in ("run.zip", "replay.html", "replay.gif", "result.png"):
+        assert ask(client, f"/data/export/{name}", run=opened).status_code in (200, 400)
+
+
 def test_a_result_leads_back_to_the_settings_that_made_it(app, client):
     run = app[2]
     png = ask(client, "/data/export/result.png", run=run)
@@ -66,6 +86,8 @@ def test_a_result_leads_back_to_the_settings_that_made_it(app, client):
 
 @pytest.mark.parametrize("content", [
     b"", b"hello", b"PK\x03\x04" + b"x" * 100, b"\x89PNG\r\n\x1a\n" + b"x" * 100, b"<svg onload=alert(1)>", b"\0" * 999,
+    b"{}", b'{"events": []}', b'{"events": [{}]}', b'{"events": [1, null]}', b'{"events": "x"}', b'{"kind": "started"}',
+    b"{" * 100_000, b'{"v": 1, "kind": "started", "seq": 0}\n' * 3, b'{"events": [{"v": 1, "kind": "finished"}]}',
 ])
 def test_what_is_neither_is_told(app, client, content):
     before = len(app[1].list())
