@@ -209,7 +209,7 @@ JS: dict[str, dict[str, Any]] = {
                 "the node to be compared, F focuses on what is above and below it.",
         "which": "Trees shown", "both": "Both", "more": "more nodes at", "close": "Close",
         "rest": "and {count} more; the table shows all.", "withBranches": "{name}, with {branches}",
-        "undecoded": "no preview at this step",
+        "undecoded": "no preview at this step", "decoding": "being decoded …",
     },
     "table": {
         "label": "Nodes as a table", "picture": "Picture", "id": "Node", "step": "Step", "score": "Score",

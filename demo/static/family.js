@@ -56,6 +56,21 @@ export class Grove {
     return `${branch.name}:${id}`;
   }
 
+  // Keys of the nodes that came last, while their run goes on and they are decoded and judged.
+  waiting({ state }) {
+    const found = new Set();
+    for (const index of [this.host, ...this.branches]) {
+      const { facts, shown, frames, rows, fresh } = this.all[index];
+      const stands = index === 0 && ["paused", "asking"].includes(state);
+      if (!facts || facts.state !== "running" || shown < frames.length || stands) continue;
+      for (const id of fresh) {
+        const row = rows.get(id);
+        if (row.score === null && row.state === "live" && row.parent !== null) found.add(this.key(index, id));
+      }
+    }
+    return found;
+  }
+
   title() {
     const { name, label } = this.all[this.host];
     const names = this.branches.map((index) => this.all[index].branch.name);

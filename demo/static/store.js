@@ -15,6 +15,7 @@ class Lane {
   rewind() {
     this.shown = 0;
     this.rows = new Map();
+    this.fresh = []; // nodes that came last
     this.facts = null;
     this.curve = [];
   }
@@ -41,6 +42,8 @@ class Lane {
   }
 
   apply(frame) {
+    const born = frame.nodes.filter((row) => !this.rows.has(row.id)).map((row) => row.id);
+    if (born.length) this.fresh = born;
     for (const row of frame.nodes) this.rows.set(row.id, this.pictured({ ...(this.rows.get(row.id) || BLANK), ...row }));
     const before = this.facts && this.facts.best;
     this.facts = frame;

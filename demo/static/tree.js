@@ -5,7 +5,7 @@ import { palette } from "./dom.js";
 import { feetOf } from "./family.js";
 import { lineage } from "./focus.js";
 import { HoverCard } from "./tree_card.js";
-import { counts, edges, marks, nodes, pictures, rings, tickText } from "./tree_draw.js";
+import { counts, layers, marks, pictures, tickText } from "./tree_draw.js";
 import { meaning, target } from "./tree_keys.js";
 import { isBack, place, Scale } from "./tree_scale.js";
 import { tidied } from "./tree_tidy.js";
@@ -16,7 +16,7 @@ export class TreeView {
   // onSelect(id, open); onPin(id) to compare with it; onFocus(id) to dim all else; onMore(lane, step) when a person wants to see the nodes that are only counted. Ids are the keys
   // of family.js, lanes what it makes of them.
   constructor(host, card, { onSelect, onPin, onFocus, onMore }) {
-    Object.assign(this, { host, onSelect, onPin, onFocus, onMore, pinned: null, focus: null, filter: null, lane: null, head: null, selected: null, view: {} });
+    Object.assign(this, { host, onSelect, onPin, onFocus, onMore, pinned: null, focus: null, filter: null, waiting: new Set(), lane: null, head: null, selected: null, view: {} });
     Object.assign(this, { pending: false, ready: false, boxed: "", picked: new Set() }); // picked: whom a person is choosing
     this.card = new HoverCard(card, this);
     host.addEventListener("keydown", (event) => this.onKey(event));
@@ -124,10 +124,10 @@ export class TreeView {
     const rows = this.drawn();
     const scene = {
       rows, byId: new Map(rows.map((row) => [row.id, row])), path: this.path(), scale: this.scale(rows), head: this.head,
-      run: this.lane && this.lane.run, selected: this.selected, picked: this.picked, origins: this.origins(), pinned: this.pinned, dim: this.dimmer() || (() => false), view: this.view, colours: palette(this.host), feet: this.feet(),
+      run: this.lane && this.lane.run, selected: this.selected, picked: this.picked, origins: this.origins(), pinned: this.pinned, waiting: this.waiting, dim: this.dimmer() || (() => false), view: this.view, colours: palette(this.host), feet: this.feet(),
     };
     const config = { displayModeBar: false, responsive: false, doubleClick: "reset", showTips: false };
-    window.Plotly.react(this.host, [...edges(scene), ...rings(scene), nodes(scene)], this.layout(scene), config);
+    window.Plotly.react(this.host, layers(scene), this.layout(scene), config);
     if (!this.ready) this.listen();
   }
 

@@ -28,7 +28,7 @@ export class HoverCard {
     const rank = row.rank === null ? "" : ` · rank ${row.rank + 1} of ${row.of}`;
     const picture = row.image
       ? el("img", { src: imageUrl(row.run || this.tree.lane.run, row.own ?? id, row.image), width: 256, height: 256, alt: "" })
-      : el("p", { class: "bs-empty", text: strings.tree.undecoded });
+      : el("p", { class: "bs-empty", text: this.tree.waiting.has(id) ? strings.tree.decoding : strings.tree.undecoded });
     const line = el("p", { text: `${named(row)} · ${this.tree.head.steps[row.x]} · ${score}${rank} · ${row.state}` });
     this.element.replaceChildren(picture, line);
     this.element.hidden = false;
@@ -37,6 +37,7 @@ export class HoverCard {
 
   // Beside the node, and within the window.
   put(row) {
+    if (!this.element.offsetParent) return; // a phone has no card
     const at = this.tree.where(row);
     const home = this.element.offsetParent.getBoundingClientRect();
     const host = this.tree.host.getBoundingClientRect();

@@ -14,7 +14,13 @@ const DIM = 0.14; // of what is out of focus or filtered out
 
 const isFaded = (row, { selected, path, origins, pinned }) => row.state === "pruned" && row.id !== selected && !path.has(row.id) && !origins.has(row.id) && row.id !== pinned;
 
-export function edges(scene) {
+// Each with a name of its own, or Plotly would hand it on to whatever stands in its place later.
+export function layers(scene) {
+  const named = (name, traces) => traces.map((trace, index) => ({ ...trace, uid: `bs-${name}${index || ""}` }));
+  return [...named("edges", edges(scene)), ...named("rings", rings(scene)), ...named("waiting", skeletons(scene)), ...named("nodes", [nodes(scene)])];
+}
+
+function edges(scene) {
   const { rows, byId, path, scale, colours, dim } = scene;
   const lines = { pruned: [[], []], kept: [[], []], best: [[], []], back: [[], []], bestBack: [[], []],
     dim: [[], []], branchPruned: [[], []], branchKept: [[], []], branchBest: [[], []] };
@@ -49,7 +55,7 @@ export function edges(scene) {
 }
 
 // A second outline around the nodes of branches, and around those that they grow from.
-export function rings({ rows, origins, path, scale, colours, dim }) {
+function rings({ rows, origins, path, scale, colours, dim }) {
   const ringed = rows.filter((row) => (row.branch || origins.has(row.id)) && !dim(row));
   if (!ringed.length) return [];
   return [{
@@ -78,8 +84,8 @@ function arc(parent, row) {
   return points;
 }
 
-export function nodes(scene) {
-  const { rows, path, selected, picked, scale, colours, head, view, dim } = scene;
+function nodes(scene) {
+  const { rows, path, selected, picked, scale, colours, head, view, dim, waiting } = scene;
   const [low, high] = head.span;
   const edge = (row) =>
     row.id === selected || picked.has(row.id) ? colours.selected
@@ -97,12 +103,23 @@ export function nodes(scene) {
     textfont: { size: 11, color: colours.ink },
     marker: {
       size: rows.map((row) => scale.size(row)),
-      color: rows.map((row) => (row.score === null ? colours.panel : row.score)), colorscale: "Cividis", cmin: low, cmax: high,
+      color: rows.map((row) => (waiting.has(row.id) ? "rgba(0,0,0,0)" : row.score === null ? colours.panel : row.score)), colorscale: "Cividis", cmin: low, cmax: high,
       symbol: rows.map((row) => (isRoot(row) ? "circle" : "square")),
       opacity: rows.map((row) => (dim(row) ? DIM : isFaded(row, scene) ? 0.5 : 1)),
       line: { color: rows.map(edge), width: rows.map(width) },
     },
   };
+}
+
+// Candidates that are being decoded and judged: hollow, and a shade that comes and goes (stage.css) if motion is welcome.
+function skeletons({ rows, waiting, scale, colours, dim }) {
+  const shown = rows.filter((row) => waiting.has(row.id) && !dim(row));
+  if (!shown.length) return [];
+  return [{
+    type: "scatter", mode: "markers", hoverinfo: "skip",
+    x: shown.map((row) => scale.place(row)[0]), y: shown.map((row) => scale.place(row)[1]),
+    marker: { size: shown.map((row) => scale.size(row)), symbol: "square", color: colours.faint, opacity: 1, line: { width: 0 } },
+  }];
 }
 
 // Plotly sizes pictures in axis units and markers in pixels; both are made from the current pixels per unit here.

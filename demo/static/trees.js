@@ -65,6 +65,7 @@ class Pane {
     this.scope();
     this.plot.setAttribute("aria-label", `${label}. ${text.help}`);
     this.tree.pinned = this.stage.pinned ? this.grove.key(this.stage.pinned.lane, this.stage.pinned.id) : null;
+    this.tree.waiting = comparison.live || comparison.growing ? this.grove.waiting(comparison) : new Set();
     this.tree.show(lane, lane.head, this.stage.view);
   }
 

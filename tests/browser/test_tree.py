@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from core.runs import RunStore
 from core.search.events import RunSpec
 from core.search.search import Search
-from tests.browser.test_page import AT_NODE, finish, search
+from tests.browser.test_page import AT_NODE, choose, finish, search
 from tests.painted import painted_models
 
 COVERED = """() => [...document.querySelectorAll("#bs-panel input, #bs-panel button")].filter((control) => {
@@ -294,3 +294,26 @@ def test_the_filter_dims_counts_and_shortens_the_table(address, open_page, recor
     page.keyboard.press("Escape")
     expect(box).to_have_value("")
     assert bright(page) == everything
+
+
+WAITING = "document.querySelector('.bs-plot .tracebs-waiting')"
+
+
+@pytest.mark.parametrize("motion, pulses", [("reduce", False), ("no-preference", True)])
+def test_candidates_that_are_being_decoded_are_hollow_and_pulse(address, open_page, motion, pulses):
+    page = open_page(address, reduced_motion=motion)
+    budget = page.get_by_label("number input for Budget")
+    budget.fill("400")
+    budget.press("Enter")
+    choose(page, "#bs-panel .column:visible >> .block:has(span:text-is('Look: what the verifier judges'))",
+           "rollout, finished (the paper)")
+    search(page)
+    page.wait_for_url("**/?run=*")
+    found = page.wait_for_function(f"""() => {{ const shade = {WAITING}; return shade && {{
+        animation: getComputedStyle(shade).animationName, count: shade.querySelectorAll(".points path").length,
+        pictures: document.querySelector(".bs-plot").layout.images.length }}; }}""").json_value()
+    assert found["animation"] == ("bs-pulse" if pulses else "none")
+    assert found["count"] >= 5
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".bs-status[data-state=cancelled]")
+    page.wait_for_function(f"!{WAITING}")
