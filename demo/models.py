@@ -8,12 +8,16 @@ from time import monotonic
 from typing import Any
 
 from core.registry import Entry, pick
-from core.search.errors import BeamscopeError
+from core.search.errors import BeamscopeError, is_out_of_memory
 from core.search.events import RunSpec
 from core.search.guide import RULES
 from core.search.scoring import named
 
 log = logging.getLogger(__name__)
+NO_ROOM = (
+    "There is not enough memory to load the models. Close other programs or take a larger machine, then start the "
+    "server again."
+)
 NOT_LOADED = (
     "The models could not be loaded: {error}. Run `pip install -r requirements.txt`, then `python -m core.cli models`, "
     "which says of every model whether it is ready; then start the server again."
@@ -112,7 +116,8 @@ class Models:
             self.problem = str(error)
         except Exception as error:
             log.exception("the models could not be loaded")
-            self.problem = NOT_LOADED.format(error=" ".join(str(error).split())[:300] or type(error).__name__)
+            said = " ".join(str(error).split())[:300] or type(error).__name__
+            self.problem = NO_ROOM if is_out_of_memory(error) else NOT_LOADED.format(error=said)
         finally:
             self.ready.set()
 

@@ -63,6 +63,21 @@ def share(page):
     expect(page.locator("dialog[open]")).to_be_visible()
 
 
+def out_of_memory(page):
+    """A run that ended early, with the way to a smaller one."""
+    runs = page.request.get(page.url + "data/runs").json()["runs"]
+    page.goto(f"{page.url}?run={next(run['run'] for run in runs if run['state'] == 'failed')}")
+    expect(page.get_by_role("button", name="Retry with width 2")).to_be_visible()
+
+
+def no_models(page):
+    """They could not be loaded, and Search says so."""
+    told = {"ready": False, "problem": "X is missing: fetch it.", "loading": None, "done": 2, "of": 6, "seconds": 3}
+    page.route("**/data/models", lambda route: route.fulfill(json=told))
+    page.reload()
+    expect(page.locator("#bs-why-not")).to_contain_text("fetch it")
+
+
 def no_such_run(page):
     expect(page.locator("#bs-hint")).to_contain_text("no run")
 
@@ -84,7 +99,7 @@ def open_card(page):
 STATES = [
     ("explore", chosen_node), ("explore", share), ("explore", resume), ("explore", insights), ("explore", sheet),
     ("explore", table), ("explore", choosing),
-    ("lost", no_such_run),
+    ("explore", out_of_memory), ("explore", no_models), ("lost", no_such_run),
     ("gallery", None), ("gallery", tray), ("gallery", nothing_found),
     ("learn", None), ("about", open_card), ("compare", None),
 ]  # fmt: skip

@@ -52,6 +52,7 @@ def test_progress_names_each_model_in_turn_and_the_page_is_answered_meanwhile(ga
 @pytest.mark.parametrize("error, remedy", [
     (WeightsMissing("w is missing: fetch it with the repository"), "fetch it with the repository"),
     (ImportError("no module named open_clip"), "pip install -r requirements.txt"),
+    (MemoryError(), "not enough memory to load the models. Close other programs"),
 ])
 def test_models_that_do_not_load_are_told_with_what_to_do(error, remedy):
     models = painted_models()
