@@ -84,8 +84,8 @@ export class Grove {
     const rows = new Map(host.rows);
     const path = [...(host.facts ? host.facts.path : [])];
     const origins = new Map(); // key of a node that was gone on from -> names
-    let foot = Math.max(LEAST, height(host));
-    const base = foot;
+    let foot = height(host);
+    const base = Math.max(LEAST, foot);
     const feet = feetOf(host, this.host, foot);
     for (const index of this.branches) {
       const lane = this.all[index];
@@ -107,7 +107,7 @@ export class Grove {
     }
     const best = this.branches.includes(0) ? this.key(0, this.all[0].facts?.path.at(-1) ?? null) : host.facts?.path.at(-1);
     const facts = host.facts && { ...host.facts, path };
-    return { run: host.run, label: host.label, name: host.name, head: host.head, frames: host.frames, rows, facts, origins, best, base, units: foot, feet };
+    return { run: host.run, label: host.label, name: host.name, head: host.head, frames: host.frames, rows, facts, origins, best, base, units: Math.max(LEAST, foot), feet };
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { el, setText } from "./dom.js";
 import { parseFilter } from "./filter.js";
+import { isShown } from "./trees.js";
 import { strings } from "/page/strings.js";
 
 const words = strings.filter;
@@ -44,10 +45,10 @@ export function mountFilter(stage) {
   }
 
   function show() {
-    if (!stage.comparison) return;
-    const found = stage.trees.filter((tree) => tree.lane && tree.host.clientWidth + tree.host.closest("[class*=bs-slot]").clientWidth).map((tree) => tree.matching());
+    if (!stage.comparison || !stage.filter) return setText(count, "");
+    const found = stage.trees.filter((tree, index) => tree.lane && isShown(stage, index)).map((tree) => tree.matching());
     const sum = (name) => found.reduce((total, one) => total + one[name], 0);
-    setText(count, stage.filter ? words.count.replace("{count}", sum("count")).replace("{of}", sum("of")) : "");
+    setText(count, words.count.replace("{count}", sum("count")).replace("{of}", sum("of")));
   }
   stage.on("frame", show);
   stage.on("view", show);

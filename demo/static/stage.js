@@ -87,7 +87,10 @@ export class Stage {
   }
 
   receive(reply) {
-    if (this.comparison && !this.comparison.knows(reply)) return void (this.comparison = null); // asked for anew
+    if (this.comparison && !this.comparison.knows(reply)) {
+      this.comparison = null; // asked for anew
+      return void this.feed.follow(reply.run);
+    }
     const first = !this.comparison;
     if (first) this.comparison = new Comparison(reply);
     else this.comparison.merge(reply);

@@ -10,12 +10,13 @@ from PIL import Image
 from core.decoding import decoded
 from core.runs import RunStore
 from core.search.errors import BadRequest
-from core.search.events import Previewed, RunSpec
+from core.search.events import Previewed, RunSpec, Scored
 from core.search.search import Search
 from core.search.tree import Tree
 from demo import strings
 from demo.context import make_context
 from demo.decoding import Decoder
+from demo.embedded import embedded_models
 from demo.limits import Rate
 from demo.refusals import TooSoon
 from demo.remote import inspect, snapshot
@@ -62,6 +63,19 @@ def test_the_picture_is_the_one_the_search_makes_of_that_node(name, strategy, pa
         made, cost = decoded(models.generator(name), tree, tree.nodes[id])
         assert np.array_equal(made, image)
         assert cost.flops == cost.nfe == cost.decodes == 0 and cost.flops_display > 0
+
+
+def test_of_the_embedded_model_it_is_the_same_but_for_a_rounding():
+    """In a batch of another size sums are added in another order: at most one of 255 levels."""
+    models = embedded_models()
+    spec = RunSpec("two cats", "emoji-ar", "beam_search", {"width": 1, "branch": 2, "look": "preview"}, "aesthetic", ())
+    events = list(Search(models.generator("emoji-ar"), models.verifiers_of(spec), spec).run())
+    tree = Tree.of(events)
+    seen = [item for event in events if isinstance(event, Scored) for item in event.images.items()]
+    assert len(seen) >= 10
+    for id, image in seen:
+        made, _ = decoded(models.generator("emoji-ar"), tree, tree.nodes[id])
+        assert np.abs(made.astype(int) - image).max() <= 1
 
 
 def test_the_price_is_the_way_to_the_node_and_one_decoder_pass():
