@@ -98,7 +98,7 @@ def _frames(context: Context, request: Any, visitor: str) -> Reply:
         "own": context.library.owns(run, visitor),
         "queue": context.runner.queue(run),
         "notice": _notice(context, run, states[:count]) or _silent(pair[0]),
-        "retry": _retry(pair),
+        "retry": _retry(pair[:1] if earlier else pair),
     }
 
 
