@@ -195,7 +195,7 @@ JS: dict[str, dict[str, Any]] = {
     "ready": {
         "empty": EMPTY_PROMPT,
         "loading": "Loading models: {name}, {done} of {of}, {seconds} s", "starting": "Loading models",
-        "wait": "when loaded", "none": "no models",
+        "wait": "when loaded", "none": "no models", "unpriced": LOADING,
     },
     "queue": {"next": "next in line", "place": "place {place} in line", "wait": "{place}, about {seconds} s",
               "leave": "Leave queue", "left": "left the queue"},

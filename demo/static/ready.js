@@ -6,6 +6,7 @@ import { el, setText } from "./dom.js";
 import { strings } from "/page/strings.js";
 
 const PAUSE = 600; // ms between two questions for the models
+const LATER = 3000; // ms until the price of a search should be there
 const text = strings.ready;
 const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -53,6 +54,14 @@ class Readiness {
       await wait(PAUSE);
     }
     if (waited) this.stage.trigger("ready", {});
+    else this.lookAgain();
+  }
+
+  // The price of a search may have been asked for a moment too early.
+  async lookAgain() {
+    await wait(LATER);
+    const estimate = document.querySelector("#bs-estimate");
+    if (estimate && estimate.textContent.includes(text.unpriced)) this.stage.trigger("ready", {});
   }
 
   show() {

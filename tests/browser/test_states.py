@@ -52,10 +52,10 @@ def test_search_waits_for_a_prompt_and_says_so_while_it_is_typed(address, open_p
 
 
 def test_while_models_load_search_says_so_and_then_enables_itself(address, open_page):
-    page = open_page(address, viewport={"width": 1024, "height": 768})
+    page = open_page(f"{address}/about", ready=".bs-fold")
     loading = {"ready": False, "problem": None, "loading": "ImageReward", "done": 2, "of": 6, "seconds": 3.4}
     page.route("**/data/models", lambda route: route.fulfill(json=loading))
-    page.reload()
+    page.goto(address)
     page.wait_for_selector(".bs-plot")
     page.fill(FIELD, "a dog")
     why, button = page.locator("#bs-why-not"), page.locator("#bs-search")
@@ -74,7 +74,7 @@ def test_while_models_load_search_says_so_and_then_enables_itself(address, open_
 
 
 def test_a_visitor_in_line_sees_their_place_and_can_leave(address, open_page, short_run):
-    page, told = open_page(address), []
+    page, told = open_page(f"{address}/about", ready=".bs-fold"), []
 
     def waiting(route):
         reply = route.fetch().json()
@@ -100,7 +100,6 @@ def test_a_lost_connection_is_told_and_the_page_catches_up(address, open_page):
     page.wait_for_url("**/?run=*")
     page.context.set_offline(True)
     expect(page.locator(".bs-notice")).to_contain_text("Reconnecting … The run continues on the server")
-    page.wait_for_timeout(1500)
     page.context.set_offline(False)
     expect(page.locator(".bs-notice")).to_be_hidden()
     expect(page.locator(".bs-state")).to_have_text("done")
