@@ -83,6 +83,7 @@ def test_the_settings_of_a_run_come_back(gallery):
 
 def test_up_to_four_runs_are_compared(gallery):
     page = gallery()
+    page.get_by_role("button", name=TEXT["gallery"]["lessons"], exact=True).click()  # there are enough of them
     boxes = page.locator(".bs-choice input")
     for index in range(4):
         boxes.nth(index).check()
