@@ -101,7 +101,8 @@ def family(library: Library, kin: Kin, run: Any, visitor: str = "") -> list[Lane
     readers = {reader.run: reader for reader in [*pair, *roots, *grown]}
     above = {one.run: parent.run for one, parent in zip(line, line[1:], strict=False)}
     above |= {one.run: parent for one in grown if (parent := _parent(one)) in readers and _fits(readers[parent], one)}
-    names = {one: f"R{place}" for place, one in enumerate(sorted(above), start=2)}
+    order = sorted((_began(readers[one]), one) for one in above)
+    names = {one: f"R{place}" for place, (_, one) in enumerate(order, start=2)}
     return [
         Lane(reader, above.get(one), names.get(one), kin.first(one) in readers)
         for one, reader in readers.items() if one in above or reader in pair or reader in roots
@@ -127,6 +128,10 @@ def before(library: Library, reader: Reader, visitor: str = "") -> list[tuple[Re
     """The runs that led to a branch, the first of all first, and the node that each was left at."""
     line = _line(library, reader, visitor)
     return [(earlier, one.tree_now().spec.origin.node) for one, earlier in zip(line, line[1:], strict=False)][::-1]
+
+
+def _began(reader: Reader) -> str:
+    return reader.store.meta(reader.run)["created"]
 
 
 def _parent(reader: Reader) -> str | None:
@@ -157,5 +162,5 @@ def _own(library: Library, kin: Kin, roots: Sequence[Reader], visitor: str) -> l
     for run in {run for root in roots for run in kin.below(root.run)}:
         with suppress(BadRequest):
             if library.owns(run, visitor):
-                found.append(run)
-    return [library.reader(run, visitor) for run in sorted(found)[-MOST:]]
+                found.append(library.reader(run, visitor))
+    return sorted(found, key=lambda reader: (_began(reader), reader.run))[-MOST:]
