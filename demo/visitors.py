@@ -22,6 +22,8 @@ from demo.strings import TOO_SOON
 
 COOKIE = "beamscope"
 VISITOR = re.compile(r"[0-9a-f]{32}")
+TOOLS = "/gradio_api/mcp"
+FORWARDED = b"x-forwarded-for"
 YEAR = 365 * 24 * 3600   # seconds
 PER_VISITOR = Rate(burst=10, seconds=6)
 PER_ADDRESS = Rate(burst=60, seconds=1)
@@ -93,6 +95,8 @@ class VisitorMiddleware:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         known = _known(Headers(scope=scope).get("cookie", ""))
+        if scope["path"].startswith(TOOLS):
+            scope["headers"] = _forwarding(scope)
         scope["visitor"], scope["stranger"] = known or secrets.token_hex(16), known is None
 
         async def introduced(message: Message) -> None:
@@ -101,6 +105,14 @@ class VisitorMiddleware:
             await send(message)
 
         await self.app(scope, receive, introduced)
+
+
+def _forwarding(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """The headers of a request for a tool, with who really sent it: Gradio calls the page's API from this very machine
+    and hands them on.
+    """
+    others = [(name, value) for name, value in scope["headers"] if name.lower() != FORWARDED]
+    return [*others, (FORWARDED, str((scope.get("client") or ("",))[0]).encode())]
 
 
 def _known(header: str) -> str | None:

@@ -1,5 +1,6 @@
 """What a request passes before anything else: password, limits of size and pace. And what a search may be asked for."""
 
+import asyncio
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from demo import settings, strings
 from demo.gate import BODIES, USUAL_BODY
 from demo.limits import Rate
 from demo.server import build_app
-from demo.visitors import COOKIE, Visitors
+from demo.visitors import COOKIE, VisitorMiddleware, Visitors
 from tests.demo.test_routes import error_of
 from tests.painted import painted_models
 
@@ -101,6 +102,19 @@ def test_a_program_without_cookies_is_known_by_its_address_and_a_browser_beside_
         assert call(**{COOKIE: "a" * 32}).status_code == 200, "a browser at the same address"
         stranger = TestClient(app, client=("10.0.0.1", 5001))
         assert error_of(stranger.get("/data/frames", params={"run": runs[0]}), 404) == strings.UNKNOWN_RUN
+
+
+@pytest.mark.parametrize("path, told", [("/gradio_api/mcp/", b"10.0.0.1"), ("/data/search", b"6.6.6.6")])
+def test_a_tool_is_called_on_the_account_of_who_really_called_it(path, told):
+    """Gradio hands the headers on to this server itself, which believes what it says."""
+    seen = []
+
+    async def inner(scope, receive, send):
+        seen.extend(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+
+    scope = {"type": "http", "path": path, "client": ("10.0.0.1", 5), "headers": [(b"x-forwarded-for", b"6.6.6.6")]}
+    asyncio.run(VisitorMiddleware(inner)(scope, None, None))
+    assert seen == [told]
 
 
 @pytest.mark.parametrize("changes, words", [
