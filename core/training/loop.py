@@ -274,6 +274,7 @@ def load_averaged(model: nn.Module, opt: Options) -> Progress:
 def export(model: nn.Module, opt: Options, progress: Progress, config: dict, metrics: dict, about: str) -> None:
     """Write NAME.safetensors (fp16), NAME.json (facts) and NAME.md (the card) into `opt.out`."""
     opt.out.mkdir(parents=True, exist_ok=True)
+    begun = f"weights {sha256(opt.initial)[:12]}" if opt.initial else "random weights"  # they may be what is replaced
     sha = save_weights(model, opt.out / f"{opt.name}.safetensors", config)
     facts = {
         "name": opt.name, "about": about, "config": config, "sha256": sha,
@@ -282,8 +283,8 @@ def export(model: nn.Module, opt: Options, progress: Progress, config: dict, met
         "seed": opt.seed, "steps": progress.step, "images_seen": progress.images, "batch": opt.batch, "lr": opt.lr,
         "minutes": round(progress.seconds / 60, 1), "hardware": hardware(opt),
         "command": f"python -m core.training.{opt.name} --minutes {opt.minutes:g} --seed {opt.seed}"
-        + " --half 1" * opt.half,
-        "started_from": f"weights {sha256(opt.initial)[:12]}" if opt.initial else "random weights",
+        + " --half 1" * opt.half + "".join(f" --{name} {value}" for name, value in opt.extra.items()),
+        "started_from": begun,
         "training": {key: round(value, 4) for key, value in progress.averages.items()},
         "metrics": metrics,
     }  # fmt: skip
