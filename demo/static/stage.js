@@ -162,6 +162,8 @@ export async function mount(element, api) {
   await pageIsThere();
   const stage = new Stage(element.querySelector(".bs-stage"), api);
   window.beamscope = stage; // for tests and for people who look under the hood
+  const run = new URLSearchParams(location.search).get("run");
+  if (run) stage.feed.expect(run);
   if (innerWidth < SIDE_BY_SIDE) foldSettings();
   mountLink(stage);
   mountReady(stage);

@@ -12,6 +12,8 @@ import { tidied } from "./tree_tidy.js";
 
 const DOUBLE = 700; // ms since the first of two clicks
 
+const sizeOf = (host) => `${host.clientWidth} x ${host.clientHeight}`;
+
 export class TreeView {
   // onSelect(id, open); onPin(id) to compare with it; onFocus(id) to dim all else; onMore(lane, step) when a person wants to see the nodes that are only counted. Ids are the keys
   // of family.js, lanes what it makes of them.
@@ -20,7 +22,7 @@ export class TreeView {
     Object.assign(this, { pending: false, ready: false, boxed: "", picked: new Set() }); // picked: whom a person is choosing
     this.card = new HoverCard(card, this);
     host.addEventListener("keydown", (event) => this.onKey(event));
-    new ResizeObserver(() => this.redraw()).observe(host);
+    new ResizeObserver(() => this.size !== sizeOf(host) && this.redraw()).observe(host);
     new MutationObserver(() => this.redraw()).observe(document.body, { attributeFilter: ["class"] });
   }
 
@@ -121,6 +123,7 @@ export class TreeView {
 
   draw() {
     if (!window.Plotly || !this.host.clientWidth) return;
+    this.size = sizeOf(this.host);
     const rows = this.drawn();
     const scene = {
       rows, byId: new Map(rows.map((row) => [row.id, row])), path: this.path(), scale: this.scale(rows), head: this.head,
