@@ -42,6 +42,17 @@ def choose(page, box, name):
     expect(page.locator(f"{box} input")).to_have_value(name)
 
 
+def search_long(page):
+    """Start a search that gives time to look at it while it runs."""
+    budget = page.get_by_label("number input for Budget")
+    budget.fill("400")
+    budget.press("Enter")
+    choose(page, "#bs-panel .column:visible >> .block:has(span:text-is('Look: what the verifier judges'))",
+           "rollout, finished (the paper)")
+    search(page)
+    page.wait_for_url("**/?run=*")
+
+
 def finish(page):
     page.wait_for_selector(".bs-status[data-state=done]")
     page.wait_for_function("(" + NODES + ")() > 0")

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from core.runs import RunStore
 from demo import strings
 from tests.browser.axe import findings
-from tests.browser.test_page import choose, finish, search
+from tests.browser.test_page import finish, search_long
 
 SECOND = """(() => { const host = document.querySelector('.bs-plot-second');
   return host.data ? host.data.at(-1).x.length : 0; })()"""
@@ -157,13 +157,7 @@ def one_step(page):
 
 def test_while_a_search_runs_one_looks_back_pauses_and_goes_step_by_step(open_page, address):
     page = open_page(address)
-    budget = page.get_by_label("number input for Budget")
-    budget.fill("400")
-    budget.press("Enter")
-    choose(page, "#bs-panel .column:visible >> .block:has(span:text-is('Look: what the verifier judges'))",
-           "rollout, finished (the paper)")
-    search(page)
-    page.wait_for_url("**/?run=*")
+    search_long(page)
     pressed(page, "Pause").click()
     page.wait_for_function("beamscope.comparison.state === 'paused'")
     page.wait_for_timeout(500)  # for the call that was under way
