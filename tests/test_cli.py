@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -58,19 +59,18 @@ class World:
 def world(monkeypatch, tmp_path, capsys):
     world = World(capsys)
     monkeypatch.setenv("BEAMSCOPE_RUNS", str(tmp_path / "runs"))
-    for registry in (GENERATORS, VERIFIERS):
-        for name in list(registry):
-            monkeypatch.delitem(registry, name)
     ode = ToyGenerator(digits=250, branching=frozenset({0}))
-    for name, entry in {
+    generators = {
         "toy": Entry("digits", lambda: world.generator, world.generator.abilities),
         "toy-ode": Entry("digits that follow from the first", lambda: ode, ode.abilities),
         "emoji-toy": Entry("digits under a name that asks for known words", lambda: world.generator),
-    }.items():
-        monkeypatch.setitem(GENERATORS, name, entry)
-    monkeypatch.setitem(VERIFIERS, "closeness", Entry("distance from the optimum", Closeness))
-    monkeypatch.setitem(VERIFIERS, "brightness", Entry("mean pixel", Brightness))
-    return world
+    }
+    verifiers = {
+        "closeness": Entry("distance from the optimum", Closeness),
+        "brightness": Entry("mean pixel", Brightness),
+    }
+    with patch.dict(GENERATORS, generators, clear=True), patch.dict(VERIFIERS, verifiers, clear=True):
+        yield world
 
 
 def test_search_prints_one_object(world):
