@@ -1,11 +1,14 @@
-"""Serve Beamscope: `python app.py [--host HOST] [--port PORT] [--share] [--password PASSWORD]`."""
+"""Serve Beamscope: `python app.py [--host HOST] [--port PORT] [--share] [--password PASSWORD] [--device DEVICE]
+[--dtype DTYPE]`."""
 
 import argparse
 import os
 
 import uvicorn
 
+from core.place import DEVICES, DTYPES, choose
 from core.runs import RunStore
+from core.search.errors import BadRequest
 from demo.embedded import embedded_models
 from demo.server import build_app
 from demo.share import open_tunnel
@@ -18,7 +21,13 @@ def main() -> None:
     parser.add_argument("--share", action="store_true", help="also open a public address through Gradio's relay")
     parser.add_argument("--password", default=os.environ.get("BEAMSCOPE_PASSWORD"),
                         help="asked of every visitor (default: BEAMSCOPE_PASSWORD, which other users cannot read)")
+    parser.add_argument("--device", help=f"of real models: {DEVICES} (BEAMSCOPE_DEVICE, else auto)")
+    parser.add_argument("--dtype", help=f"of real models: auto, {', '.join(DTYPES)} (BEAMSCOPE_DTYPE, else auto)")
     args = parser.parse_args()
+    try:
+        choose(args.device, args.dtype)
+    except BadRequest as error:
+        parser.error(str(error))
     app = build_app(embedded_models(), RunStore(), password=args.password)
     if args.share:
         open_tunnel(args.port)

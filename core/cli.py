@@ -22,6 +22,7 @@ from core import answers
 from core.archive import lanes_of, write_archive
 from core.archive_read import import_run
 from core.generators.registry import GENERATORS
+from core.place import DEVICES, DTYPES, choose
 from core.reference import markdown, reference
 from core.registry import readiness
 from core.report import choices, ending, export, forecast, forecast_in_words, in_words, summary
@@ -47,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
     try:
         args = _parser().parse_args(argv)
+        if "device" in args:
+            choose(args.device, args.dtype)
         code = args.command(args)
         sys.stdout.flush()
         return code
@@ -111,6 +114,9 @@ def _parser() -> argparse.ArgumentParser:
                        help="engine: two minutes instead of half an hour, nothing written")
     bench.add_argument("--only", metavar="PART", help="engine: one part of it")
     _add_spritebench(bench)
+    for command in (search, compare, resume, models, bench):
+        command.add_argument("--device", help=f"of real models: {DEVICES} (BEAMSCOPE_DEVICE, else auto)")
+        command.add_argument("--dtype", help=f"of real models: auto, {', '.join(DTYPES)} (BEAMSCOPE_DTYPE, else auto)")
     for command in (search, compare, resume, replay, runs, export_, import_, models, bench):
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return parser
