@@ -56,7 +56,14 @@ class World:
 
 
 @pytest.fixture
-def world(monkeypatch, tmp_path, capsys):
+def registries():
+    """Empty registries; before `monkeypatch` in a test's fixtures, so that its changes are undone first."""
+    with patch.dict(GENERATORS, clear=True), patch.dict(VERIFIERS, clear=True):
+        yield
+
+
+@pytest.fixture
+def world(registries, monkeypatch, tmp_path, capsys):
     world = World(capsys)
     monkeypatch.setenv("BEAMSCOPE_RUNS", str(tmp_path / "runs"))
     ode = ToyGenerator(digits=250, branching=frozenset({0}))
@@ -69,8 +76,9 @@ def world(monkeypatch, tmp_path, capsys):
         "closeness": Entry("distance from the optimum", Closeness),
         "brightness": Entry("mean pixel", Brightness),
     }
-    with patch.dict(GENERATORS, generators, clear=True), patch.dict(VERIFIERS, verifiers, clear=True):
-        yield world
+    GENERATORS.update(generators)
+    VERIFIERS.update(verifiers)
+    return world
 
 
 def test_search_prints_one_object(world):

@@ -38,8 +38,16 @@ def first(seed=0, **changes):
     return [replace(specs(seed=seed)[0], **changes)]
 
 
-def test_all_searches_grow_before_any_is_over(store, runner):
-    runs = [runner.start(specs(seed=seed)) for seed in range(3)]
+@pytest.fixture
+def slow_runner(store):
+    """So slow that all that is asked for at once has begun before much of it is done."""
+    made = Runner(store, painted_models(pause=0.08))
+    yield made
+    made.close()
+
+
+def test_all_searches_grow_before_any_is_over(store, slow_runner):
+    runs = [slow_runner.start(specs(seed=seed)) for seed in range(3)]
     wait(lambda: any(store.status(run) != "running" for run in runs))
     assert min(kinds(store, run).count(Expanded) for run in runs) >= 4
     wait(lambda: all(store.status(run) == "finished" for run in runs))
