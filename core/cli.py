@@ -1,4 +1,4 @@
-"""The command line: search, compare, resume, replay, runs, export, import, models, bench.
+"""The command line: search, compare, resume, replay, runs, export, import, models, download, bench.
 
 Results on stdout, progress on stderr.
 Exit code 0; 2 with one line for a request that cannot be met; 1 when a model or the disk failed; 130 on Ctrl-C, the
@@ -31,7 +31,7 @@ from core.resume import resumed
 from core.running import perform
 from core.runs import RunStore
 from core.search.budget import Budget
-from core.search.errors import BadRequest, BeamscopeError, DiskFull, OutOfMemory, VerifierFailed
+from core.search.errors import BadRequest, BeamscopeError, DiskFull, DownloadFailed, OutOfMemory, VerifierFailed
 from core.search.events import Cancelled, Failed, RunSpec
 from core.search.guide import Guide
 from core.search.schema import parse_value
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except BeamscopeError as error:
         _complain(str(error))
-        return FAILED if isinstance(error, DiskFull) else BAD_REQUEST
+        return FAILED if isinstance(error, DiskFull | DownloadFailed) else BAD_REQUEST
     except BrokenPipeError:   # `| head` has seen enough; the interpreter must not find the rest when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -107,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="generators, verifiers, strategies, and which are ready")
     models.set_defaults(command=_models)
     models.add_argument("--markdown", action="store_true", help="the reference of all of them, nothing loaded")
+    _add_download(commands)
     bench = commands.add_parser("bench", help="measure the search engine, or what searches find on SpriteBench")
     bench.set_defaults(command=_bench)
     bench.add_argument("what", choices=["engine", "spritebench"])
@@ -120,6 +121,15 @@ def _parser() -> argparse.ArgumentParser:
     for command in (search, compare, resume, replay, runs, export_, import_, models, bench):
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return parser
+
+
+def _add_download(commands: Any) -> None:
+    download = commands.add_parser("download", help="fetch the weights of real models, or list what can be fetched")
+    download.set_defaults(command=_download)
+    download.add_argument("names", metavar="NAME", nargs="*", help="a package, or a model and all that it needs")
+    download.add_argument("--yes", action="store_true", help="agree to the licences, which are shown")
+    download.add_argument("--check", action="store_true", help="only read what is here again, and compare its hashes")
+    download.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def _add_prompt(parser: argparse.ArgumentParser) -> None:
@@ -357,6 +367,23 @@ def _model_line(row: dict[str, Any]) -> str:
         defaults = ", ".join(f"{name} {param['default']}" for name, param in row["params"].items())
         return f"{row['description']} [{defaults}{refused}]"
     return f"{row['description']}: {'ready' if row['ready'] else 'not ready: ' + row['reason']}"
+
+
+def _download(args: argparse.Namespace) -> int:
+    from core import download_command as command
+
+    if not args.names:
+        rows = command.overview()
+        lines = [f"{row['name']:<22} {'here' if row['here'] else row['size']:<15} {row['licence']}" for row in rows]
+    else:
+        packages = command.wanted(args.names)
+        rows = command.check(packages) if args.check else command.fetch(packages, args.yes)
+        lines = [row["folder"] for row in rows]
+    if args.json:
+        _print_json({"packages": rows})
+    else:
+        _print_lines(lines)
+    return 0
 
 
 def _bench(args: argparse.Namespace) -> int:

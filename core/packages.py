@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from core.search.errors import BadRequest, WeightsMissing
 
@@ -54,13 +56,16 @@ class Package:
         gate = "; an account that agreed to its terms is needed" if self.gated else ""
         return f"{self.licence} ({uses[self.commercial]}{gate})"
 
-    def takes(self, path: str) -> bool:
-        """Whether a file of the repository belongs to the package; copies in half precision do not."""
-        return ".fp16" not in path and any(_matches(path, pattern) for pattern in self.files)
+    @property
+    def sources(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Repositories, each with the patterns of its files."""
+        return (self.repository, self.files), *self.also
 
 
-def _matches(path: str, pattern: str) -> bool:
-    return path.count("/") == pattern.count("/") and fnmatch(path, pattern)
+def matches(path: str, patterns: Iterable[str]) -> bool:
+    """Whether a file of a repository is one of those; copies in half precision never are."""
+    return ".fp16" not in path and any(
+        path.count("/") == pattern.count("/") and fnmatch(path, pattern) for pattern in patterns)
 
 
 def in_bytes(amount: float) -> str:
@@ -119,12 +124,13 @@ PACKAGES: dict[str, Package] = {package.name: package for package in (
             "FLUX.1 [dev] Non-Commercial", "research and personal use only; a commercial licence is sold apart",
             commercial=False, gated=True),
     Package("sdxl", "stabilityai/stable-diffusion-xl-base-1.0", (*PIPELINE, "unet/*.json", "unet/*.safetensors"),
-            ("model_index.json",), None, "CreativeML OpenRAIL++-M",
+            ("model_index.json",), 13_900_000_000, "CreativeML OpenRAIL++-M",
             "free to use but for a list of harmful uses; the list goes with every copy"),
-    Package("sd35-medium", "stabilityai/stable-diffusion-3.5-medium", PIPELINE, ("model_index.json",), None,
-            "Stability AI Community", "free below 1 million US dollars of yearly revenue", commercial=None,
-            gated=True),
-    Package("z-image-turbo", "Tongyi-MAI/Z-Image-Turbo", PIPELINE, ("model_index.json",), None, APACHE, FREE),
+    Package("sd35-medium", "stabilityai/stable-diffusion-3.5-medium", PIPELINE, ("model_index.json",),
+            16_300_000_000, "Stability AI Community", "free below 1 million US dollars of yearly revenue",
+            commercial=None, gated=True),
+    Package("z-image-turbo", "Tongyi-MAI/Z-Image-Turbo", PIPELINE, ("model_index.json",), 32_900_000_000, APACHE,
+            FREE),
     _tiny_decoder("taef1", "madebyollin/taef1"),
     _tiny_decoder("taesdxl", "madebyollin/taesdxl"),
     _tiny_decoder("taesd3", "madebyollin/taesd3"),
@@ -173,17 +179,18 @@ def located(name: str) -> Path:
 
 def missing(found: Package) -> list[str]:
     """Paths of a package that are not there; files are not read, so a wrong one is found when it is loaded."""
-    paths = dict.fromkeys([*found.needed, *_receipt(found.folder)])
+    paths = dict.fromkeys([*found.needed, *receipt(found.folder)])
     indices = [path for path in paths if path.endswith(".index.json")]
     shards = [shard for index in indices for shard in _shards(found.folder, index)]
     return [path for path in dict.fromkeys([*paths, *shards]) if not (found.folder / path).is_file()]
 
 
-def _receipt(folder: Path) -> list[str]:
+def receipt(folder: Path) -> dict[str, dict[str, Any]]:
+    """What a download consists of: bytes, hash and source by path. Empty where none was begun."""
     try:
-        return list(json.loads((folder / RECEIPT).read_text()))
-    except (OSError, ValueError):
-        return []
+        return dict(json.loads((folder / RECEIPT).read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def _shards(folder: Path, index: str) -> list[str]:

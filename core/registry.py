@@ -21,6 +21,7 @@ class Entry:
     load: Callable[[], Any]
     abilities: frozenset[str] = frozenset({"branches"})   # of a generator: see core/generators/base.py
     dear: bool = False   # of a verifier: looks on only where it is asked to by name
+    packages: tuple[str, ...] = ()   # of weights that it needs (core/packages.py)
 
 
 def lazy(target: str) -> Callable[[], Any]:

@@ -36,6 +36,12 @@ class WeightsMissing(BeamscopeError):
     code = "weights_missing"
 
 
+class DownloadFailed(BeamscopeError):
+    """Weights could not be fetched whole. What arrived is kept, and the next attempt goes on from it."""
+
+    code = "download_failed"
+
+
 class PromptOutOfWorld(BeamscopeError):
     """The embedded world knows no word of the prompt."""
 
