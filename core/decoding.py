@@ -11,13 +11,14 @@ from core.resume import way
 from core.search.budget import Cost
 from core.search.errors import BadRequest
 from core.search.events import Image
+from core.search.previews import preview_cost
 from core.search.tree import Node, Tree
 
 
 def decode_price(generator: Any, tree: Tree, node: Node) -> Cost:
     """Of the way to the node, computed again, and of one decoder pass; for display, so no matched compute."""
     path = sum((generator.step_cost(step - 1) for step in way(tree, node)), generator.start_cost)
-    return (path + generator.decode_cost).for_display()
+    return (path + preview_cost(generator, node.step)).for_display()
 
 
 def decoded(generator: Any, tree: Tree, node: Node) -> tuple[Image, Cost]:

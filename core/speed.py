@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 
 from core.search.budget import Cost
+from core.search.previews import preview_cost
 from core.search.sizing import Speeds
 
 PROBE_FLOPS = 2e12   # a model of which one image costs more is not tried out
@@ -42,7 +43,7 @@ def _measured(generator: Any, verifiers: Mapping[str, Any], prompt: str) -> Spee
     said = [(verifier.cost, _timed(verifier.score, prompt, list(images))[0]) for verifier in verifiers.values()]
     price = sum((cost for cost, _ in said), Cost()) * count
     return Speeds(
-        flops / seconds, generator.decode_cost.flops * count / decode,
+        flops / seconds, preview_cost(generator, generator.num_steps).flops * count / decode,
         price.flops / sum(spent for _, spent in said),
     )
 

@@ -8,6 +8,7 @@ from core.search.budget import Budget, Cost, Ledger
 from core.search.errors import BudgetExhausted
 from core.search.events import Failed, Finished, Previewed, Scored
 from core.search.search import Search
+from core.search.sizing import estimate
 from tests.test_search import every_case, searched, spec_of, verifiers
 from tests.toy import ToyGenerator
 
@@ -37,6 +38,29 @@ def test_the_ledger_books_what_was_computed(strategy, params, shares):
     assert spent.flops_decoder == 5e8 * spent.decodes
     assert spent.verifier_calls == guide.calls and spent.flops_verifier == 25e7 * guide.calls
     assert spent.flops_display == 5e8 * shown + 1e8 * search.verifiers["brightness"].calls
+
+
+class Growing(ToyGenerator):
+    """Shows early states in fewer pixels."""
+
+    def preview_cost(self, step):
+        return Cost(flops_decoder=1e8 * step**2, decodes=1)
+
+    def preview_bytes(self, step):
+        return 10 * step
+
+    def preview(self, states):
+        self.computed["pixels"] += sum(len(state) ** 2 for state in states)
+        return super().preview(states)
+
+
+@every_case
+def test_a_small_preview_costs_less_and_a_dry_run_knows_it(strategy, params):
+    generator = Growing()
+    search, _ = searched(strategy, params, generator)
+    spent, watched = search.tree.spent, 1e8 * search.verifiers["brightness"].calls
+    assert spent.flops_decoder + spent.flops_display - watched == 1e8 * generator.computed["pixels"]
+    assert spent.flops <= estimate(search.spec, Growing(), verifiers()).flops
 
 
 @every_case

@@ -54,6 +54,15 @@ class Generator(Protocol):
     def preview(self, states: Sequence[State]) -> np.ndarray:
         """The best guess at each image, uint8 [B, H, W, 3]; of a state after the last step the image itself."""
 
+    # Where an early state is shown in fewer pixels, or otherwise cheaper, than the image: these two in place of
+    # decode_cost and decode_bytes, which hold for every step unless a generator has them.
+
+    def preview_cost(self, step: int) -> Cost:
+        """Of one preview after `step` decisions, and of the image after the last."""
+
+    def preview_bytes(self, step: int) -> int:
+        """Working memory of one preview after `step` decisions."""
+
     def step_cost(self, step: int) -> Cost:
         """One forward pass at `step` (0 is the first): nfe, tokens, flops_generator with guidance."""
 

@@ -23,6 +23,7 @@ from core.search.budget import Cost, Ledger, amount
 from core.search.calls import Calls, Stop
 from core.search.errors import BadRequest, BeamscopeError, BudgetExhausted, OutOfMemory, is_out_of_memory
 from core.search.guide import Guide
+from core.search.previews import preview_cost
 from core.search.retry import out_of_memory
 from core.search.scoring import Scoring, Sight, check_loaded, named
 from core.search.states import SEEDS, Held, States, derive_seed
@@ -130,7 +131,7 @@ class Search:
         begun = self.spec.origin.step if self.spec.origin else 0
         steps = (self.generator.step_cost(step) for step in range(begun, self.num_steps))
         guides = (self.verifiers[name].cost for name in Guide.parse(self.spec.verifier).members)
-        return sum([*steps, *guides], self.generator.decode_cost + Cost(images=1))
+        return sum([*steps, *guides], preview_cost(self.generator, self.num_steps) + Cost(images=1))
 
     def _hurry(self, end: BudgetExhausted) -> Steps[None]:
         """Finish the best prefix of a run that time, or spending that was not foreseen, has ended without an image.
@@ -393,8 +394,9 @@ class Search:
         """Decode nodes only to be looked at, where there is a display. No strategy depends on it."""
         bare = [node for node in self._now(nodes) if node.step and not (node.has_preview or self._is_image(node))]
         if bare and self.display:
-            price = self.generator.decode_cost.for_display()
-            images = self._states.preview(price, self._states.of(bare))
+            step = max(node.step for node in bare)
+            price = preview_cost(self.generator, step).for_display()
+            images = self._states.preview(price, self._states.of(bare), step)
             yield self._event(ev.Previewed, images={n.id: image for n, image in zip(bare, images, strict=True)})
 
     def _is_image(self, node: Node) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from core.search.budget import Cost
 from core.search.calls import Calls
 from core.search.events import Image
+from core.search.previews import preview_bytes, preview_cost
 from core.search.scoring import Scoring, Sight
 from core.search.tree import Node
 
@@ -129,17 +130,18 @@ class States:
         self._calls.step = sight
         keys = [self._key(node, sight) for node in nodes]
         distinct = {key: self._tip(node, sight) for key, node in zip(keys, nodes, strict=True)}
-        pictures = self.preview(self._generator.decode_cost + Cost(images=last), list(distinct.values()))
+        price = preview_cost(self._generator, sight) + Cost(images=last)
+        pictures = self.preview(price, list(distinct.values()), sight)
         images = dict(zip(distinct, pictures, strict=True))
         for node, seen in zip(nodes, self._scoring.see([images[key] for key in keys], sight), strict=True):
             self.held[node.id].sights[sight] = seen
             if last and node.step == sight and "neighbours" not in self._generator.abilities:
                 self.held[node.id].state = None   # a finished leaf is its image; a state may be megabytes
 
-    def preview(self, price: Cost, states: Sequence[Any]) -> list[Image]:
-        """Decoded states, at `price` each."""
-        generator = self._generator
-        return self._calls.batched(price, generator.preview, states, generator.max_batch, generator.decode_bytes)
+    def preview(self, price: Cost, states: Sequence[Any], step: int) -> list[Image]:
+        """Decoded states that have come to `step`, at `price` each."""
+        generator, each = self._generator, preview_bytes(self._generator, step)
+        return self._calls.batched(price, generator.preview, states, generator.max_batch, each)
 
     def _roll(self, nodes: Sequence[Node], to_step: int) -> None:
         """Compute the states along child 0 up to `to_step`, those that inherited some from where they end."""
