@@ -57,7 +57,7 @@ def test_an_image_becomes_the_reference_bits(case):
     torch.testing.assert_close(latent, reference["encode.latent"], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", VAES)
+@pytest.mark.parametrize("name", SIZES)
 def test_each_is_as_large_as_the_official_one(name):
     with torch.device("meta"):
         vae = Vae(VAES[name])

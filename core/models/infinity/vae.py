@@ -37,6 +37,8 @@ VAES = {  # by the name of their package
     "infinity-vae-d16": VaeConfig(16, F16),
     "infinity-vae-d32reg": VaeConfig(32, F16),
     "infinity-vae-d56": VaeConfig(14, F8),  # the transformer sees four of its pixels as one token of 56 bits
+    "tiny-vae": VaeConfig(8, (1, 1, 1, 1, 1), 32),  # of the configuration `tiny`, never trained
+    "tiny-vae-patchify": VaeConfig(6, (1, 1, 1, 1), 32),
 }
 
 
