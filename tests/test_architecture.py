@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted([*ROOT.glob("core/**/*.py"), *ROOT.glob("demo/**/*.py"), *ROOT.glob("*.py")])
 ERRORS = ("core.search.errors",)
 TYPES = (*ERRORS, "core.search.budget")
-REAL = ("core.packages", "core.place")   # what a load function of a real model asks: where its files are, where it runs
+REAL = ("core.packages", "core.slim", "core.place")   # what a load function of a real model asks: its files, its device
 # A module may import from these prefixes of our own code, and no others.
 ALLOWED = {
     "core.search": ("core.search",),
@@ -99,7 +99,8 @@ def test_devices_are_arguments_and_pickles_are_not_loaded(path):
 
 @pytest.mark.parametrize(
     "name",
-    ["answers", "cli", "compare", "report", "request", "registry", "runs", "generators.registry", "verifiers.registry"],
+    ["answers", "cli", "compare", "report", "request", "registry", "runs", "slim", "generators.registry",
+     "verifiers.registry"],
 )
 def test_what_answers_at_once_imports_nothing_heavy(name):
     """Only inside functions."""
