@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from core.models import transformer_flops as flops
+from core.models.linear_head import LinearHead
 
 MEAN, STD = 0.16717362830052426, 1.0333394966054072  # of the head's output in training (the published constants)
 WORDS = 35  # every prompt is padded or cut to as many tokens
-HEAD = (1024, 128, 64, 16, 1)
 
 
 @dataclass(frozen=True)
@@ -37,26 +37,6 @@ class BlipRewardConfig:
     @property
     def tokens(self) -> int:
         return (self.side // self.patch) ** 2 + 1
-
-
-class LinearHead(nn.Module):
-    """width-1024-128-64-16-1, dropouts between, no activations: ImageReward's head, and LAION's aesthetic one."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        a, b, c, d, e = HEAD
-        self.layers = nn.Sequential(
-            nn.Linear(width, a), nn.Dropout(0.2), nn.Linear(a, b), nn.Dropout(0.2), nn.Linear(b, c), nn.Dropout(0.1),
-            nn.Linear(c, d), nn.Linear(d, e),
-        )  # fmt: skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, D] -> [B]."""
-        return self.layers(x).squeeze(-1)
-
-    @staticmethod
-    def flops(width: int) -> int:
-        return sum(flops.linear(1, a, b) for a, b in zip((width, *HEAD), HEAD, strict=False))
 
 
 class BlipReward(nn.Module):
@@ -98,7 +78,7 @@ class BlipReward(nn.Module):
         look += 2 * flops.linear(c.tokens, c.vision_width, c.text_width)  # keys and values
         look += flops.attention(WORDS, c.tokens, c.text_width)
         said = c.text_layers * (flops.block(WORDS, c.text_width, c.text_hidden) + look)
-        return seen + said + LinearHead.flops(c.text_width)
+        return seen + said + self.mlp.flops()
 
     def image_bytes(self) -> int:
         """Working memory of one image, about: the larger of a vision layer's attention and its MLP."""

@@ -22,3 +22,14 @@ def block(tokens: int, width: int, hidden: int) -> int:
 def patches(side: int, patch: int, width: int) -> int:
     """The convolution that makes tokens of an RGB image."""
     return linear((side // patch) ** 2, 3 * patch**2, width)
+
+
+def vision_tower(side: int, patch: int, width: int, layers: int, hidden: int, out: int) -> int:
+    """A vision transformer as CLIP has it: a class token before the patches, and its projection at the end."""
+    tokens = (side // patch) ** 2 + 1
+    return patches(side, patch, width) + layers * block(tokens, width, hidden) + linear(1, width, out)
+
+
+def text_tower(words: int, width: int, layers: int, hidden: int, out: int) -> int:
+    """A transformer over `words` tokens, of which one is projected at the end."""
+    return layers * block(words, width, hidden) + linear(1, width, out)
