@@ -8,6 +8,7 @@ Letters: L tokens of a prompt, `</s>` included; D width of the features.
 """
 
 import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -108,7 +109,7 @@ class FeatureCache:
         path = self._path(prompt)
         try:
             features = load_file(path)["features"]
-            os.utime(path)  # read now
+            _touch(path)
         except (OSError, SafetensorError, KeyError):
             return None
         return features
@@ -119,6 +120,7 @@ class FeatureCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             save_file({"features": features.contiguous()}, part)
+            _touch(part)
             os.replace(part, path)
             self._make_room()
         except (OSError, SafetensorError):  # a full disk
@@ -136,3 +138,9 @@ class FeatureCache:
             held += path.stat().st_size
             if held > self.most_bytes:
                 path.unlink(missing_ok=True)
+
+
+def _touch(path: Path) -> None:
+    """Read or written now; finer than the file system's own clock."""
+    now = time.time_ns()
+    os.utime(path, ns=(now, now))
