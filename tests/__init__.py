@@ -1,0 +1,1 @@
+import core  # noqa: F401  before torchvision: see core/torchvision_shim.py
