@@ -8,6 +8,7 @@ import torch
 from core.search.errors import WeightsMissing
 
 NAMED = 3  # keys in a sentence
+WORDS = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model")  # a tokenizer has its words in one of these
 
 
 def load_pretrained(cls: Any, folder: Path, device: str, dtype: torch.dtype) -> Any:
@@ -28,6 +29,8 @@ def load_tokenizer(folder: Path) -> Any:
     """Raises WeightsMissing naming the folder."""
     from transformers import AutoTokenizer
 
+    if not any((folder / name).is_file() for name in WORDS):  # transformers would make one that knows no word
+        raise wrong(folder, f"no tokenizer: none of {', '.join(WORDS)}")
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:
