@@ -24,7 +24,7 @@ from core.archive_read import import_run
 from core.generators.registry import GENERATORS
 from core.place import DEVICES, DTYPES, choose
 from core.reference import markdown, reference
-from core.registry import readiness
+from core.registry import failure
 from core.report import choices, ending, export, forecast, forecast_in_words, in_words, summary
 from core.request import Prepared, check, prepare, prepare_pair
 from core.resume import resumed
@@ -106,7 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     import_.add_argument("file", metavar="FILE.zip", type=Path)
     models = commands.add_parser("models", help="generators, verifiers, strategies, and which are ready")
     models.set_defaults(command=_models)
-    models.add_argument("--markdown", action="store_true", help="the reference of all of them, nothing loaded")
+    models.add_argument("--markdown", action="store_true", help="the reference of all of them")
+    models.add_argument("--load", action="store_true", help="also load those that seem ready, to make sure")
     _add_download(commands)
     bench = commands.add_parser("bench", help="measure the search engine, or what searches find on SpriteBench")
     bench.set_defaults(command=_bench)
@@ -229,7 +230,7 @@ def _observed(spec: RunSpec, asked: str) -> RunSpec:
 
 
 def _ready(verifier: str) -> bool:
-    reason = readiness(VERIFIERS[verifier])
+    reason = failure(VERIFIERS[verifier])
     if reason:
         print(f"note: {verifier} does not look on: {reason}", file=sys.stderr)
     return reason is None
@@ -350,9 +351,9 @@ def _told(args: argparse.Namespace, data: dict[str, Any], line: str) -> None:
 
 def _models(args: argparse.Namespace) -> int:
     if args.markdown:
-        print(markdown(reference(load=False)), end="")
+        print(markdown(reference()), end="")
         return 0
-    table = reference(load=True)
+    table = reference(load=args.load, state=True)
     if args.json:
         _print_json(table)
         return 0
@@ -366,7 +367,8 @@ def _model_line(row: dict[str, Any]) -> str:
         refused = f"; not for {', '.join(row['not_for'])}" if row["not_for"] else ""
         defaults = ", ".join(f"{name} {param['default']}" for name, param in row["params"].items())
         return f"{row['description']} [{defaults}{refused}]"
-    return f"{row['description']}: {'ready' if row['ready'] else 'not ready: ' + row['reason']}"
+    state = "ready" if row["ready"] else "not ready: " + row["reason"]
+    return f"{row['description']}: {state}"
 
 
 def _download(args: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from core.verifiers.registry import VERIFIERS
 
 def wanted(names: Sequence[str]) -> list[Package]:
     """The packages of that name, or that models of that name need, each once. Raises BadRequest."""
-    models = {name: entry.packages for name, entry in (GENERATORS | VERIFIERS).items() if entry.packages}
+    models = {name: entry.needs.packages for name, entry in (GENERATORS | VERIFIERS).items() if entry.foreign}
     return [package(one) for one in dict.fromkeys(one for name in names for one in models.get(name, (name,)))]
 
 

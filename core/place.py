@@ -30,27 +30,27 @@ def choose(device: str | None, dtype: str | None) -> None:
     for variable, value in ((DEVICE, device), (DTYPE, dtype)):
         if value is not None:
             os.environ[variable] = value
-    _wanted_device()
-    _wanted_dtype()
+    wanted_device()
+    wanted_dtype()
 
 
 def place() -> Place:
     """Raises BadRequest for a device that this machine has not, or a name that is none."""
-    device = _wanted_device()
+    device = wanted_device()
     device = _best_device() if device == "auto" else _there(device)
     usual = "bfloat16" if device.startswith("cuda") else "float32"
-    dtype = _wanted_dtype()
+    dtype = wanted_dtype()
     return Place(device, usual if dtype == "auto" else dtype)
 
 
-def _wanted_device() -> str:
+def wanted_device() -> str:
     device = os.environ.get(DEVICE) or "auto"
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise BadRequest(f"unknown device {device!r}: choose {DEVICES} (--device or {DEVICE})")
     return device
 
 
-def _wanted_dtype() -> str:
+def wanted_dtype() -> str:
     dtype = os.environ.get(DTYPE) or "auto"
     if dtype not in ("auto", *DTYPES):
         raise BadRequest(f"unknown dtype {dtype!r}: choose auto, {', '.join(DTYPES)} (--dtype or {DTYPE})")

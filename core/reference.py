@@ -7,28 +7,44 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from core.generators.registry import GENERATORS
-from core.registry import Entry, readiness
+from core.packages import in_bytes, package
+from core.readiness import told
+from core.registry import Entry, failure
 from core.search.plugins import BROKEN
 from core.search.strategies.registry import STRATEGIES, Strategy, unsupported
 from core.verifiers.registry import VERIFIERS
 
 
-def reference(load: bool) -> dict[str, dict[str, dict[str, Any]]]:
-    """By kind, by name. `load` also tells which models are ready, and why one is not."""
+def reference(load: bool = False, state: bool = False) -> dict[str, dict[str, dict[str, Any]]]:
+    """By kind, by name. `state` also tells which models could be used here, and what is in the way of the others;
+    `load` makes sure of it."""
     table = {
-        "generators": {name: _model(entry, load) for name, entry in GENERATORS.items()},
-        "verifiers": {name: _model(entry, load) for name, entry in VERIFIERS.items()},
+        "generators": {name: _model(name, entry, load, state) for name, entry in GENERATORS.items()},
+        "verifiers": {name: _model(name, entry, load, state) for name, entry in VERIFIERS.items()},
         "strategies": {name: _strategy(strategy) for name, strategy in STRATEGIES.items()},
     }
     broken = {name: {"description": "plug-in", "ready": False, "reason": reason} for name, reason in BROKEN.items()}
     return table | ({"broken": broken} if broken else {})
 
 
-def _model(entry: Entry, load: bool) -> dict[str, Any]:
-    if not load:
-        return {"description": entry.description}
-    reason = readiness(entry)
-    return {"description": entry.description, "ready": reason is None, "reason": reason}
+def _model(name: str, entry: Entry, load: bool, state: bool) -> dict[str, Any]:
+    if not (load or state):
+        return {"description": entry.description, "fetch": fetched(entry)}
+    found = told(name, entry)
+    reason = found["reason"] or (failure(entry) if load else None)
+    return found | {"ready": reason is None, "reason": reason}
+
+
+def fetched(entry: Entry) -> str:
+    """What has to be downloaded before, in a few words: size and licences."""
+    if not entry.foreign:
+        return ""
+    packages = [package(one) for one in entry.needs.packages]
+    sizes = [one.bytes for one in packages]
+    size = "size unknown" if None in sizes else in_bytes(sum(sizes))
+    gated = ", gated" * any(one.gated for one in packages)
+    terms = {one.licence + ", **no commercial use**" * (one.commercial is False) for one in packages}
+    return f"{size}; {', '.join(sorted(terms))}{gated}"
 
 
 def _strategy(strategy: Strategy) -> dict[str, Any]:
@@ -48,8 +64,8 @@ def markdown(table: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
 
 def _lines(table: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
     for kind in ("generators", "verifiers"):
-        yield from (f"| {kind.removesuffix('s')} | what it is |", "|---|---|")
-        yield from (f"| `{name}` | {row['description']} |" for name, row in table[kind].items())
+        yield from (f"| {kind.removesuffix('s')} | what it is | to download |", "|---|---|---|")
+        yield from (f"| `{name}` | {model['description']} | {model['fetch']} |" for name, model in table[kind].items())
         yield ""
     yield from ("| strategy | what it does | parameters (default) | not for |", "|---|---|---|---|")
     for name, row in table["strategies"].items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from threading import RLock
@@ -16,12 +16,35 @@ _LOADING = RLock()
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What has to be there before a model can be loaded, and the memory that it takes then, about."""
+
+    packages: tuple[str, ...] = ()   # of weights of others (core/packages.py)
+    modules: tuple[str, ...] = ()    # Python packages, by the name that is imported
+    assets: tuple[str, ...] = ()     # weights of our own, in assets/weights
+    parameters: float = 0.0          # that work at the same time
+    before: float = 0.0              # of a text encoder that leaves the GPU before these work
+    working: float = 0.0             # bytes for one image beside the parameters, in 16 bits
+
+    def bytes_on(self, device: str, width: int) -> float:
+        """Of GPU memory what is there at the same time; of main memory, where nothing has to leave, all of it."""
+        gpu = device == "cuda"
+        parameters = max(self.parameters, self.before) if gpu else self.parameters + self.before
+        return parameters * width + self.working * width / 2
+
+
+@dataclass(frozen=True)
 class Entry:
     description: str
     load: Callable[[], Any]
     abilities: frozenset[str] = frozenset({"branches"})   # of a generator: see core/generators/base.py
     dear: bool = False   # of a verifier: looks on only where it is asked to by name
-    packages: tuple[str, ...] = ()   # of weights that it needs (core/packages.py)
+    needs: Needs | None = None   # None: known to nobody before it is loaded, as of plug-ins
+
+    @property
+    def foreign(self) -> bool:
+        """Whether its weights are others' and large: it is loaded only where somebody asks for it by name."""
+        return self.needs is not None and bool(self.needs.packages)
 
 
 def lazy(target: str) -> Callable[[], Any]:
@@ -64,7 +87,7 @@ def _as_entry(plugin: Any) -> Entry:
     branches.
     """
     if isinstance(plugin, Entry):
-        return Entry(plugin.description, _once(plugin.load), plugin.abilities)
+        return replace(plugin, load=_once(plugin.load))
     if not callable(plugin):
         raise TypeError(f"{plugin!r} is neither an Entry nor a function that loads a model")
     if not plugin.__doc__:
@@ -80,7 +103,7 @@ def pick(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:
     return entries[name]
 
 
-def readiness(entry: Entry) -> str | None:
+def failure(entry: Entry) -> str | None:
     """None if the model loads, else why it does not. Loads it."""
     try:
         entry.load()

@@ -11,6 +11,7 @@ from typing import Any
 
 from core.compare import rival
 from core.generators.registry import GENERATORS, load_generator
+from core.readiness import require
 from core.registry import pick
 from core.search.budget import Cost
 from core.search.errors import BadRequest, PromptOutOfWorld
@@ -37,14 +38,15 @@ class Prepared:
 
 
 def check(spec: RunSpec) -> None:
-    """All that can be said against a request without a model. Raises BadRequest, UnsupportedStrategy or
-    PromptOutOfWorld. `spec.params` holds only what was asked for."""
+    """All that can be said against a request without a model. Raises BadRequest, UnsupportedStrategy,
+    WeightsMissing or PromptOutOfWorld. `spec.params` holds only what was asked for."""
     check_spec(spec)
     generator = pick("generator", GENERATORS, spec.generator)
-    for name in named(spec):
-        pick("verifier", VERIFIERS, name)
+    verifiers = {name: pick("verifier", VERIFIERS, name) for name in named(spec)}
     checked_params(spec.strategy, spec.params)
     require_abilities(spec.strategy, spec.generator, generator.abilities)
+    for name, entry in {spec.generator: generator, **verifiers}.items():
+        require(name, entry)
     if spec.generator.startswith("emoji-"):
         _check_words(spec.prompt)
 

@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from core.reference import fetched
 from demo import strings
 from demo.models import Models
 
@@ -31,7 +32,8 @@ def facts(models: Models) -> dict[str, Any]:
 def _model(name: str, entry: Any, names: dict[str, str]) -> dict[str, Any]:
     own = [card["name"] for card in cards()]
     weights = [part for part in MADE_OF.get(name, (name,)) if part in own]
-    return {"key": name, "name": strings.name_of(names, name), "about": entry.description, "weights": weights}
+    about = f"{entry.description}. To download: {fetched(entry)}" if entry.foreign else entry.description
+    return {"key": name, "name": strings.name_of(names, name), "about": about.replace("**", ""), "weights": weights}
 
 
 @lru_cache(maxsize=1)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
+from core.readiness import Readiness, readiness
 from core.registry import Entry, pick
-from core.search.errors import BeamscopeError, is_out_of_memory
+from core.search.errors import BeamscopeError, WeightsMissing, is_out_of_memory
 from core.search.events import RunSpec
 from core.search.guide import RULES
 from core.search.scoring import named
@@ -61,6 +62,16 @@ class Models:
         """Raises as `generator` does."""
         return self._load("verifier", self.verifiers, name)
 
+    def state(self, role: str, name: str) -> Readiness:
+        """Whether a model could be used here now; nothing is loaded. Raises BadRequest for an unknown name."""
+        return readiness(name, pick(role, self.generators if role == "generator" else self.verifiers, name))
+
+    def require(self, role: str, name: str) -> None:
+        """Raises WeightsMissing where a model is not ready, with what to do; BadRequest for an unknown name."""
+        found = self.state(role, name)
+        if found.reason:
+            raise WeightsMissing(found.reason)
+
     def verifiers_of(self, spec: RunSpec) -> dict[str, Any]:
         """Every verifier that guides, judges or observes a run, by name. Raises as `generator` does."""
         return {name: self.verifier(name) for name in named(spec)}
@@ -71,18 +82,23 @@ class Models:
         return tuple(name for name in usual if name not in others and not self.verifiers[name].dear)
 
     def usual(self, generator: str) -> list[str]:
-        """The verifiers that load and are made for images of a generator."""
+        """The verifiers that load, are made for images of a generator, and are small enough to be loaded unasked."""
         strange = () if self.in_world(generator) else self.natives
-        return [name for name in self.verifiers if name not in (*strange, *self.broken)]
+        return [name for name in self.own_verifiers if name not in (*strange, *self.broken)]
+
+    @property
+    def own_verifiers(self) -> list[str]:
+        """Those whose weights are not large ones of others."""
+        return [name for name, entry in self.verifiers.items() if not entry.foreign]
 
     def in_world(self, generator: str) -> bool:
         """Whether `check` and the natives are made for a generator."""
         return generator.startswith(self.world)
 
     def guides(self) -> list[str]:
-        """What may guide a run: every verifier, and the ensembles of all of them."""
-        everyone = "+".join(self.verifiers)
-        return [*self.verifiers, *(f"{rule}:{everyone}" for rule in RULES if len(self.verifiers) > 1)]
+        """What may guide a run: every verifier, and the ensembles of all that are our own."""
+        everyone = self.own_verifiers
+        return [*self.verifiers, *(f"{rule}:{'+'.join(everyone)}" for rule in RULES if len(everyone) > 1)]
 
     def abilities(self, name: str) -> frozenset[str]:
         """What a generator can do; nothing is loaded. Raises BadRequest for an unknown name."""
@@ -99,12 +115,12 @@ class Models:
     @property
     def first(self) -> list[str]:
         """What a first search needs, in the order in which it is loaded."""
-        return [self.searcher, *([self.baseline] if self.baseline else []), *self.verifiers]
+        return [self.searcher, *([self.baseline] if self.baseline else []), *self.own_verifiers]
 
     def warm(self) -> None:
         """Load everything a first search needs; keeps the reason if that fails."""
         self._began = monotonic()
-        guide, *others = self.verifiers
+        guide, *others = self.own_verifiers
         try:
             for name in self.first:
                 if name in others:
@@ -138,6 +154,8 @@ class Models:
 
     def _load(self, role: str, table: Mapping[str, Entry], name: str) -> Any:
         entry = pick(role, table, name)
+        if entry.foreign and (role, name) not in self._loaded:
+            self.require(role, name)
         with self._lock:
             if (role, name) not in self._loaded:
                 self._loaded[role, name] = entry.load()

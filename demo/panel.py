@@ -65,7 +65,7 @@ def make_panel(models: Models) -> Panel:
         presets = _presets()
         gflop = Dial(1, models.max_gflop, value=models.default_gflop, step=1, label=strings.BUDGET, buttons=[])
         estimate = Notice(lines(line("info", ("plain", strings.LOADING))), elem_id="bs-estimate")
-        model = _choice(strings.MODEL, _choices(models.generators, strings.GENERATOR_NAMES), models.searcher)
+        model = _choice(strings.MODEL, model_choices(models, "generator"), models.searcher)
         model.elem_id = "bs-model"
         about = _help(models.generators[models.searcher].description)
         strategy = _choice(strings.STRATEGY, strategy_choices(models, models.searcher), DEFAULT_STRATEGY)
@@ -162,7 +162,7 @@ def _method(strategy: str) -> str:
 
 def _advanced(models: Models) -> tuple[Choice, Dial]:
     with gr.Accordion(strings.ADVANCED, open=False, elem_id="bs-advanced"):
-        names = [(strings.NO_JUDGE, ""), *_choices(models.verifiers, strings.VERIFIER_NAMES)]
+        names = [(strings.NO_JUDGE, ""), *model_choices(models, "verifier")]
         judge = _choice(strings.JUDGE, names, "")
         finalists = Dial(1, MAX_FINALISTS, value=4, step=1, label=strings.FINALISTS, buttons=[])
     return judge, finalists
@@ -176,15 +176,24 @@ def _choice(label: str, choices: list[tuple[str, Any]], value: Any) -> Choice:
     return Choice(choices, value=value, label=label, filterable=False)
 
 
-def _choices(keys: Any, names: dict[str, str]) -> list[tuple[str, str]]:
-    return [(strings.name_of(names, key), key) for key in keys]
+def model_choices(models: Models, role: str) -> list[tuple[str, str]]:
+    """Generators or verifiers by the names that people read; those that are not ready say why, and are grey."""
+    table, names = models.generators, strings.GENERATOR_NAMES
+    if role == "verifier":
+        table, names = models.verifiers, strings.VERIFIER_NAMES
+    states = {key: models.state(role, key) for key in table}
+    return [
+        (strings.name_of(names, key) if state.ready else
+         strings.NOT_READY.format(name=strings.name_of(names, key), why=state.short), key)
+        for key, state in states.items()
+    ]  # fmt: skip
 
 
 def guide_choices(models: Models) -> list[tuple[str, str]]:
     """Verifiers and ensembles by the names that people read."""
     ensembles = [guide for guide in models.guides() if guide not in models.verifiers]
     named = [(strings.OF_ALL.format(name=strings.guide_name(guide, whole=False)), guide) for guide in ensembles]
-    return [*_choices(models.verifiers, strings.VERIFIER_NAMES), *named]
+    return [*model_choices(models, "verifier"), *named]
 
 
 def strategy_choices(models: Models, model: str) -> list[tuple[str, str]]:
@@ -276,6 +285,7 @@ def show_parameters(name: Any) -> list[Any]:
 def show_model(models: Models, name: Any, looks: tuple) -> list[Any]:
     """The chosen model's sentence, the strategies in its order, its steps to look ahead to."""
     try:
+        models.require("generator", str(name))
         about = pick("generator", models.generators, str(name)).description
         choices = look_choices(models.steps_of(name))
     except Exception as error:  # the estimate tells the rest

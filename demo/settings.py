@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.compare import rival
-from core.registry import pick
 from core.search.budget import Cost
 from core.search.errors import BadRequest, PromptOutOfWorld
 from core.search.events import RunSpec
@@ -48,7 +47,8 @@ def parameter_names() -> list[tuple[str, str]]:
 def read(models: Models, values: Sequence[Any]) -> RunSpec:
     """The searcher's spec from the values of all controls: FIXED, then all parameters.
 
-    Raises BadRequest, or UnsupportedStrategy where the strategy does not work on the model. Loads nothing.
+    Raises BadRequest, WeightsMissing where a model is not ready, or UnsupportedStrategy where the strategy does not
+    work on the model. Loads nothing.
     """
     fixed = dict(zip(FIXED, values, strict=False))
     get_strategy(str(fixed["strategy"]))
@@ -60,6 +60,7 @@ def spec_of(models: Models, fixed: Mapping[str, Any], params: Mapping[str, Any])
     model, strategy = str(fixed["model"]), str(fixed["strategy"])
     get_strategy(strategy)
     require_abilities(strategy, model, models.abilities(model))
+    models.require("generator", model)
     guide, judge = _verifiers(models, fixed["verifier"], fixed["judge"])
     return RunSpec(
         prompt=read_prompt(fixed["prompt"]),
@@ -91,10 +92,10 @@ def _short(value: Any) -> str:
 
 
 def _verifiers(models: Models, guide: Any, judge: Any) -> tuple[Guide, str | None]:
-    """Who guides and who judges in the end. Raises BadRequest."""
+    """Who guides and who judges in the end. Raises BadRequest, WeightsMissing."""
     parsed, judge = Guide.parse(str(guide)), str(judge) if judge else None
     for name in (*parsed.members, *([judge] if judge else [])):
-        pick("verifier", models.verifiers, name)
+        models.require("verifier", name)
         if name in models.broken:
             raise BadRequest(f"verifier {name} is not ready: {models.broken[name]}")
     return parsed, judge

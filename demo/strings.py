@@ -50,6 +50,7 @@ PRIVATE = "Private"
 PRIVATE_HELP = "Only this browser can open the run; usually whoever has its link can."
 VERIFIER_COST = "{gflop} GFLOP a look, {share} of what painting an image takes."
 NOT_WITH_MODEL = "{name} (other models)"
+NOT_READY = "{name} · {why}"  # page.css greys what has the dot
 
 STRATEGY_NAMES = {
     "random_search": "Random search",
@@ -69,6 +70,7 @@ VERIFIER_NAMES = {
     "judge": "Judge",
     "clip_score": "CLIPScore",
     "aesthetic": "Aesthetic",
+    "image_reward-1.0": "ImageReward 1.0",
 }
 ENSEMBLES = {"rank": "Mean rank", "zscore": "Mean z-score"}
 OF_ALL = "{name} of all verifiers"

@@ -6,11 +6,12 @@ diffusion-like one the first seed decides all layers.
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
-from core.registry import Entry
+from core.registry import Entry, Needs
 from core.search.budget import Cost
 from core.search.search import derive_seed
 from core.world.captions import check
@@ -127,3 +128,15 @@ def painted_models(pause: float = 0.0) -> Models:
         default_gflop=100,
         max_gflop=400,
     )
+
+
+def with_strangers(models: Models) -> Models:
+    """The same models, and a generator and a verifier of others whose weights are not here: they must not be loaded."""
+    def never() -> None:
+        raise AssertionError("it was loaded")
+
+    needs = Needs(("sdxl",), parameters=1e8)
+    giant = Entry("Paints very well, elsewhere", never, SCALES_ABILITIES, needs=needs)
+    stern = Entry("Knows better, elsewhere", never, dear=True, needs=needs)
+    return replace(models, generators={**models.generators, "giant": giant},
+                   verifiers={**models.verifiers, "stern": stern})

@@ -186,7 +186,8 @@ def test_models_lists_what_is_ready_and_why_not(world, monkeypatch):
         raise WeightsMissing("taste.safetensors is not\nhere")
 
     monkeypatch.setitem(VERIFIERS, "taste", Entry("taste", missing))
-    table = world.json("models")
+    assert world.json("models")["verifiers"]["taste"]["ready"], "that it does not load is not known before"
+    table = world.json("models", "--load")
     assert table["generators"]["toy"]["ready"] and table["verifiers"]["closeness"]["ready"]
     assert table["verifiers"]["taste"] == {
         "description": "taste", "ready": False, "reason": "taste.safetensors is not here"
@@ -195,7 +196,7 @@ def test_models_lists_what_is_ready_and_why_not(world, monkeypatch):
         "toy-ode": unsupported("greedy_tokens", "toy-ode", ToyGenerator(branching=frozenset({0})).abilities)
     }  # fmt: skip
     assert table["strategies"]["random_search"]["not_for"] == {}
-    code, out, _ = world.run("models")
+    code, out, _ = world.run("models", "--load")
     assert code == 0 and "taste: not ready: taste.safetensors is not here" in out
 
 

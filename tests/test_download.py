@@ -10,7 +10,7 @@ import pytest
 
 from core import cli, download
 from core.packages import RECEIPT, missing, package
-from core.registry import Entry
+from core.registry import Entry, Needs
 from core.verifiers.registry import VERIFIERS
 from tests.hub import Hub, served
 
@@ -152,7 +152,7 @@ def test_a_path_that_leads_elsewhere_is_refused(hub, run, path):
 
 
 def test_a_model_brings_all_that_it_needs(hub, run, monkeypatch):
-    monkeypatch.setitem(VERIFIERS, "both", Entry("", lambda: None, packages=("taef1", "taesd3")))
+    monkeypatch.setitem(VERIFIERS, "both", Entry("", lambda: None, needs=Needs(("taef1", "taesd3"))))
     for name, data in (("config.json", CONFIG), ("diffusion_pytorch_model.safetensors", WEIGHTS)):
         hub.files[f"{package('taesd3').repository}/{name}"] = data
     code, out, _ = run("both", "--yes", "--json")

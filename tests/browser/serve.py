@@ -4,6 +4,7 @@ Records into RECORDED first, if the folder is not there: one comparison, a run t
 and one that memory was too small for; and into RUNS a comparison that was repeated with all seeds but one.
 """
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from demo.series import SERIES
 from demo.server import build_app
 from demo.settings import plan
 from demo.visitors import Visitors
-from tests.painted import painted_models
+from tests.painted import painted_models, with_strangers
 
 REPEATED = "two dogs"
 SHORT = "a very large dog"  # memory was too small for this recorded run
@@ -71,7 +72,9 @@ def main(port: str, runs: str, recorded: str, pause: str) -> None:
         compute(hungry(models), [short], writers)
         writers[0].close()
     often = Visitors(Rate(1000, 0.1), Rate(1000, 0.1))  # one browser plays everybody
-    app = build_app(painted_models(float(pause)), RunStore(Path(runs)), [folder, LESSONS], visitors=often)
+    os.environ["BEAMSCOPE_MODELS"] = str(folder / "no-models")
+    models = with_strangers(painted_models(float(pause)))
+    app = build_app(models, RunStore(Path(runs)), [folder, LESSONS], visitors=often)
     uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning")
 
 

@@ -134,3 +134,24 @@ def test_a_comparison_is_repeated_with_eight_seeds_and_stays_so(address, open_pa
     page.reload()
     expect(said).to_have_text(sentence)
     expect(begin).to_be_hidden()
+
+
+def test_a_model_whose_weights_are_not_here_is_grey_says_why_and_stops_nothing(address, open_page):
+    page = open_page(address)
+    box = page.locator("#bs-model input")
+    box.click()
+    grey, usual = (page.get_by_role("option", name=name) for name in ("giant · download 13.9 GB", "painter"))
+    colours = [one.evaluate("(one) => getComputedStyle(one).color") for one in (grey, usual)]
+    assert colours[0] != colours[1]
+    grey.click()
+    told = page.locator("#bs-estimate")
+    expect(told).to_contain_text("python -m core.cli download giant")
+    page.fill(FIELD, "a dog")
+    page.click("#bs-search")
+    expect(page.locator("#bs-hint")).to_contain_text("about 13.9 GB to fetch, licence CreativeML OpenRAIL++-M")
+    assert "run=" not in page.url
+    box.click()
+    usual.click()
+    expect(told).to_contain_text("Predicted")
+    page.goto(f"{address}/?p=a+dog&m=giant")
+    expect(page.locator("#bs-hint")).to_contain_text("is not on this machine yet")

@@ -7,13 +7,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from core.runs import RunStore
-from core.search.errors import WeightsMissing
-from demo import layout, strings
+from core.search.errors import BeamscopeError, WeightsMissing
+from demo import layout, links, panel, strings
 from demo.server import build_app
 from tests.demo.test_page import text_of
 from tests.demo.test_settings import controls
 from tests.demo.test_streaming import wait
-from tests.painted import painted_models
+from tests.painted import painted_models, with_strangers
 
 
 @pytest.fixture
@@ -75,3 +75,41 @@ def test_an_observer_that_does_not_load_is_left_out():
     models.verifiers = {**models.verifiers, "lightness": replace(models.verifiers["lightness"], load=fail)}
     models.warm()
     assert models.progress()["ready"] and models.broken == {"lightness": "gone"}
+
+
+@pytest.fixture
+def strangers(tmp_path, monkeypatch):
+    monkeypatch.setenv("BEAMSCOPE_MODELS", str(tmp_path / "models"))
+    return with_strangers(painted_models())
+
+
+def test_models_whose_weights_are_not_here_are_listed_with_the_reason_and_never_loaded(strangers):
+    strangers.warm()
+    assert strangers.problem is None and not strangers.broken
+    named = {key: label for label, key in [*panel.model_choices(strangers, "generator"),
+                                           *panel.guide_choices(strangers)]}  # fmt: skip
+    assert named["giant"] == "giant · download 13.9 GB" and named["stern"] == "stern · download 13.9 GB"
+    assert " · " not in named["painter"] and "rank:warmth+lightness" in named
+    assert strangers.observers("painter", ()) == ("warmth", "lightness")
+    assert layout.predicted(strangers, tuple(controls()[1:]))["lines"][0]["kind"] == "info"
+
+
+@pytest.mark.parametrize("asked", ["m=giant", "v=stern", "j=stern", "v=zscore:warmth%2Bstern"])
+def test_a_link_that_names_one_says_what_to_do(strangers, asked):
+    key, value = asked.split("=")
+    with pytest.raises(BeamscopeError) as caught:
+        links.spec_of(strangers, {"p": "a dog", key: value.replace("%2B", "+")})
+    said = str(caught.value)
+    assert "is not on this machine yet: about 13.9 GB to fetch, licence CreativeML OpenRAIL++-M" in said
+    assert f"python -m core.cli download {'giant' if key == 'm' else 'stern'}" in said
+
+
+def test_choosing_one_and_searching_with_it_say_the_same_and_the_server_goes_on(strangers, tmp_path):
+    [about, *_] = panel.show_model(strangers, "giant", ())
+    assert "download giant" in about
+    with TestClient(build_app(strangers, RunStore(tmp_path), [])) as client:
+        wait(lambda: client.get("/readyz").status_code == 200)
+        asked = {"prompt": "a dog", "model": "giant"}
+        reply = client.post("/data/search", json=asked)
+        assert reply.status_code == 400 and "download giant" in reply.json()["error"]
+        assert client.post("/data/search", json={"prompt": "a dog", "gflop": 40}).status_code == 200
