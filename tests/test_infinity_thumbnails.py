@@ -1,0 +1,75 @@
+"""Linear thumbnails: right where the decoder is linear, better than a constant picture where not, and nearly free."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from core.models.infinity import thumbnails, tiny
+from core.models.infinity.cost import decode_flops
+from core.models.infinity.thumbnails import Thumbnails, fit, fit_on_random, random_latents, stored
+from core.models.infinity.vae import VAES, Vae, area
+
+
+def calm(package="tiny-vae") -> Vae:
+    """A random decoder whose residual branches are quiet, as in a network that can be trained."""
+    vae = tiny.random_vae(package)
+    for name, parameter in vae.named_parameters():
+        if "conv2" in name:
+            parameter.mul_(0.1)
+    return vae
+
+
+def test_a_linear_decoder_is_found_exactly():
+    weight, bias = torch.randn(3, 5) / 10, torch.randn(3) / 10
+    latents = random_latents(5)
+    images = nn.functional.interpolate(Thumbnails(weight, bias)(latents), scale_factor=16.0, mode="nearest")
+    found = fit(latents, images)
+    torch.testing.assert_close(found.weight, weight, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.bias, bias, atol=1e-5, rtol=0)
+
+
+def test_it_beats_the_best_constant_picture_on_latents_it_has_not_seen():
+    vae = calm()
+    held_out = random_latents(8, 8, seed=1)
+    wanted = area(vae.decode(held_out), (8, 8))
+    error = (fit_on_random(vae, 16)(held_out) - wanted).square().mean()
+    constant = (wanted - wanted.mean((0, 2, 3), keepdim=True)).square().mean()
+    assert error < 0.93 * constant
+
+
+@pytest.mark.parametrize("package", VAES)
+def test_it_costs_less_than_a_hundredth_of_a_decode(package):
+    """In truth far less; torch's own counter counts both."""
+    with torch.device("meta"):
+        vae, latent = Vae(VAES[package], encoder=False), torch.empty(1, VAES[package].latent_channels, 16, 12)
+        linear = Thumbnails(torch.empty(3, latent.shape[1]), torch.empty(3))
+    counts = []
+    for draw in (linear, vae.decode):
+        with FlopCounterMode(display=False) as counter:
+            draw(latent)
+        counts.append(counter.get_total_flops())
+    assert counts[0] == linear.flops(16, 12) < 0.01 * counts[1]
+    assert counts[1] == decode_flops(vae.config, (16, 12))
+
+
+def test_any_size_and_dtype_give_colours():
+    found = Thumbnails(torch.randn(3, 8) * 9, torch.randn(3))
+    for shape in ((1, 8, 1, 1), (2, 8, 5, 3)):
+        colours = found(torch.randn(shape).bfloat16())
+        assert colours.shape == (shape[0], 3, *shape[2:]) and colours.dtype == torch.float32
+        assert colours.abs().max() <= 1
+
+
+def test_the_fit_is_made_once_and_kept(monkeypatch, tmp_path):
+    made, path = [], tmp_path / "slim" / "thumbnails.json"
+    monkeypatch.setattr(thumbnails, "fit_on_random", lambda vae: made.append(vae) or fit_on_random(vae, 4))
+    vae = calm("tiny-vae-patchify")
+    first, again = stored(path, vae), stored(path, vae)
+    assert len(made) == 1 and torch.equal(first.weight, again.weight) and torch.equal(first.bias, again.bias)
+    assert stored(path, calm()).weight.shape == (3, 8)  # of another autoencoder: not taken
+    path.write_text("{}")
+    stored(path, vae)
+    assert len(made) == 3
+    (tmp_path / "file").write_text("in the way")
+    assert torch.equal(stored(tmp_path / "file" / "inside.json", vae).weight, first.weight)
