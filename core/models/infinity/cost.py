@@ -49,6 +49,11 @@ def read_flops(config: InfinityConfig, words: int = WORDS, halves: int = HALVES)
     return 2.0 * halves * (pool + text + 8 * c**2)
 
 
+def encode_flops(words: int = WORDS, layers: int = 24, width: int = 2048, hidden: int = 5120) -> float:
+    """Of a T5 encoder, by default flan-t5-xl: four projections, attention, and an MLP of three matrices."""
+    return float(layers * (2 * words * (4 * width**2 + 3 * width * hidden) + 4 * words**2 * width))
+
+
 def decode_flops(vae: VaeConfig, latent: Grid) -> float:
     """Of decoding one latent of that many rows and columns."""
     return 2.0 * sum(pixels * area * a * b for pixels, area, a, b in _convolutions(vae, latent[0] * latent[1]))
