@@ -42,6 +42,7 @@ from core.verifiers.registry import VERIFIERS
 FAILED, BAD_REQUEST, INTERRUPTED = 1, 2, 130
 BROKEN = {"model_error", "error", OutOfMemory.code, VerifierFailed.code}   # ends of runs that no request causes
 MEBI = 2**20
+SEEDS = 4   # of SpriteBench
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,9 +110,10 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--markdown", action="store_true", help="the reference of all of them")
     models.add_argument("--load", action="store_true", help="also load those that seem ready, to make sure")
     _add_download(commands)
-    bench = commands.add_parser("bench", help="measure the search engine, or what searches find on SpriteBench")
+    bench = commands.add_parser("bench", help="measure the search engine, what searches find on SpriteBench, or "
+                               "make the images of a benchmark of the field for its own scorer")
     bench.set_defaults(command=_bench)
-    bench.add_argument("what", choices=["engine", "spritebench"])
+    bench.add_argument("what", choices=["engine", "spritebench", "images"])
     bench.add_argument("--quick", action="store_true",
                        help="engine: two minutes instead of half an hour, nothing written")
     bench.add_argument("--only", metavar="PART", help="engine: one part of it")
@@ -162,11 +164,16 @@ def _add_params(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_spritebench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--split", choices=["dev", "test"], default="dev", help="prompts (%(default)s)")
-    parser.add_argument("--prompts", type=Path, metavar="FILE.jsonl", help="other prompts, in the same format")
+    parser.add_argument("--split", choices=["dev", "test"], default="dev", help="spritebench: prompts (%(default)s)")
+    parser.add_argument("--benchmark", help="images: geneval, compbench, drawbench or parti")
+    parser.add_argument("--prompts", type=Path, metavar="FILE",
+                        help="images: the benchmark's own file; spritebench: other prompts, in its format")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="images: where they are written; goes on where it was")
     parser.add_argument("--limit", type=int, metavar="K", help="the first K prompts")
-    parser.add_argument("--seeds", type=int, default=4, metavar="N", help="root seeds 0 to N - 1 (%(default)s)")
-    parser.add_argument("--workers", type=int, default=1, help="processes of one thread each (%(default)s, of many)")
+    parser.add_argument("--seeds", type=int, metavar="N",
+                        help=f"root seeds 0 to N - 1 ({SEEDS}; images: as many as the benchmark is scored with)")
+    parser.add_argument("--workers", type=int, default=1,
+                        help="spritebench: processes of one thread each (%(default)s, of many)")
     parser.add_argument("--generator", default=next(iter(GENERATORS)), help=f"{', '.join(GENERATORS)} (%(default)s)")
     parser.add_argument("--strategy", default="random_search", help=f"{', '.join(STRATEGIES)} (%(default)s)")
     parser.add_argument("--verifier", default=next(iter(VERIFIERS)), help="the guide (%(default)s)")
@@ -389,8 +396,8 @@ def _download(args: argparse.Namespace) -> int:
 
 
 def _bench(args: argparse.Namespace) -> int:
-    if args.what == "spritebench":
-        return _spritebench(args)
+    if args.what != "engine":
+        return _spritebench(args) if args.what == "spritebench" else _images(args)
     from core.evaluation import engine
 
     found = engine.bench(only=args.only, quick=args.quick)
@@ -405,20 +412,50 @@ def _spritebench(args: argparse.Namespace) -> int:
     from core.evaluation.spritebench import report
     from core.evaluation.spritebench.run import bench, chosen
 
-    spec = RunSpec("", args.generator, args.strategy, _given(args), args.verifier, judge=args.judge)
-    rows = chosen(args.split, args.prompts, args.limit)
-    results = bench(rows, spec.with_budget(args.budget), args.seeds, _bar, args.workers)
+    spec, rows = _setting(args), chosen(args.split, args.prompts, args.limit)
+    results = bench(rows, spec, SEEDS if args.seeds is None else args.seeds, _bar, args.workers)
     print(file=sys.stderr)
     found = report.report(results)
     if args.json:
-        _print_json({"setting": spec.with_budget(args.budget).to_json(), "split": args.split, **found})
+        _print_json({"setting": spec.to_json(), "split": args.split, **found})
     else:
         _print_lines(report.lines(found))
     return 0
 
 
+def _setting(args: argparse.Namespace) -> RunSpec:
+    """What is run on every prompt of a benchmark."""
+    spec = RunSpec("", args.generator, args.strategy, _given(args), args.verifier, judge=args.judge)
+    return spec.with_budget(args.budget)
+
+
 def _bar(done: int, of: int, strict: float) -> None:
     print(f"\r{done}/{of} {done / of:4.0%}  strict so far {strict:.3f}", end="", file=sys.stderr, flush=True)
+
+
+def _images(args: argparse.Namespace) -> int:
+    from core.evaluation.field.benchmarks import benchmark
+    from core.evaluation.field.run import bench, lines
+
+    for name in ("benchmark", "prompts", "out"):
+        if getattr(args, name) is None:
+            raise BadRequest(f"bench images wants --{name} (python -m core.cli bench --help says more)")
+    if args.workers != 1:
+        raise BadRequest(f"bench images runs in one process, not in {args.workers} workers: leave --workers out")
+    of, spec = benchmark(args.benchmark), _setting(args)
+    items = of.read(args.prompts)
+    if args.limit is not None and args.limit < 1:
+        raise BadRequest(f"a limit of {args.limit} prompts leaves nothing to run: the least is 1")
+    seeds = of.seeds if args.seeds is None else args.seeds
+    found = bench(items[: args.limit], of, spec, seeds, args.out,
+                  lambda done: print(f"\r{done}\033[K", end="", file=sys.stderr, flush=True),
+                  lambda line: print(f"note: {line}", file=sys.stderr))
+    print(file=sys.stderr)
+    if args.json:
+        _print_json({"setting": spec.to_json(), "benchmark": args.benchmark, "out": str(args.out), **found})
+    else:
+        _print_lines(lines(found, args.out))
+    return FAILED if found["failed"] else 0
 
 
 # What is printed
