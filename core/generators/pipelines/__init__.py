@@ -4,8 +4,8 @@ One adapter (diffusion.py), a family for each kind of network, and a load functi
 `load_NAME` with underscores, and the same with `_sde` for the sampler that draws at every step. Steps and guidance are
 those that the models' pages recommend; the share of fresh noise is a guess that real weights have not tested.
 
-[schnell] is free to use. [dev] is not: its licence allows no commercial use, and the hub asks for an account that has
-agreed to it.
+Licences differ. FLUX.1 [dev] may not be used commercially, and the hub asks for an account that has agreed to that;
+Stable Diffusion 3.5 is free below a yearly revenue; core/packages.py says it of each.
 """
 
 from dataclasses import replace
@@ -14,10 +14,16 @@ from core.generators.pipelines.diffusion import Diffusion
 from core.generators.pipelines.family import Sampling
 from core.generators.pipelines.flux import Flux
 from core.generators.pipelines.loading import opened
+from core.generators.pipelines.sd3 import StableDiffusion3
+from core.generators.pipelines.sdxl import StableDiffusionXL
+from core.generators.pipelines.z_image import ZImage
 
 ETA = 0.5  # share of fresh noise a step of the SDE samplers
 SCHNELL = Sampling(steps=4)
 DEV = Sampling(steps=28, cfg=3.5)
+SDXL = Sampling(steps=30, cfg=5.0)
+SD35_MEDIUM = Sampling(steps=40, cfg=4.5)
+Z_IMAGE_TURBO = Sampling(steps=8)
 
 
 def load_flux_schnell() -> Diffusion:
@@ -34,3 +40,27 @@ def load_flux_dev() -> Diffusion:
 
 def load_flux_dev_sde() -> Diffusion:
     return opened("flux-dev-sde", Flux, "flux-dev", replace(DEV, eta=ETA))
+
+
+def load_sdxl() -> Diffusion:
+    return opened("sdxl", StableDiffusionXL, "sdxl", SDXL)
+
+
+def load_sdxl_sde() -> Diffusion:
+    return opened("sdxl-sde", StableDiffusionXL, "sdxl", replace(SDXL, eta=ETA))
+
+
+def load_sd35_medium() -> Diffusion:
+    return opened("sd35-medium", StableDiffusion3, "sd35-medium", SD35_MEDIUM)
+
+
+def load_sd35_medium_sde() -> Diffusion:
+    return opened("sd35-medium-sde", StableDiffusion3, "sd35-medium", replace(SD35_MEDIUM, eta=ETA))
+
+
+def load_z_image_turbo() -> Diffusion:
+    return opened("z-image-turbo", ZImage, "z-image-turbo", Z_IMAGE_TURBO)
+
+
+def load_z_image_turbo_sde() -> Diffusion:
+    return opened("z-image-turbo-sde", ZImage, "z-image-turbo", replace(Z_IMAGE_TURBO, eta=ETA))

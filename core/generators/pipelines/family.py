@@ -104,7 +104,14 @@ def repeated(part: Tensor, count: int) -> Tensor:
     return part.repeat_interleave(count, 0)
 
 
+def halves(cfg: float) -> int:
+    """G of a model with classifier-free guidance (Ho & Salimans 2022): the pass without a prompt may be needless."""
+    return 2 if cfg > 1 else 1
+
+
 def guided(output: Tensor, cfg: float) -> Tensor:
-    """Classifier-free guidance of an output whose first half knows no prompt (Ho & Salimans 2022)."""
+    """The guided prediction of an output [G * B, ...] whose first half of two knows no prompt."""
+    if halves(cfg) == 1:
+        return output
     empty, prompt = output.chunk(2)
     return empty + cfg * (prompt - empty)

@@ -51,6 +51,8 @@ def _networks(weights: str, pipeline: str, tiny: str, where: Place) -> tuple[Any
     for network in pipe.components.values():
         if isinstance(network, torch.nn.Module):
             network.eval().requires_grad_(False).to(where.device)
+    if pipe.vae.dtype == torch.float16 and pipe.vae.config.force_upcast:
+        pipe.vae.float()  # it overflows in half precision
     try:
         small = _read(tiny, diffusers.AutoencoderTiny, where)
     except WeightsMissing:
