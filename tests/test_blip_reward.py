@@ -24,8 +24,7 @@ TINY = BlipRewardConfig(
     vision_heads=make.VISION_HEADS, text_width=make.TEXT, text_layers=make.TEXT_LAYERS, text_heads=make.TEXT_HEADS,
     text_hidden=make.TEXT_HIDDEN, vocabulary=make.VOCABULARY, positions=64,
 )  # fmt: skip
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "car", "tree", "left", "of", "##s", "the"]
-PROMPT = "A red cars left of the tree"
+PROMPT = make.PROMPTS[0]
 
 
 def reference() -> dict[str, torch.Tensor]:
@@ -46,7 +45,7 @@ def folder(tmp_path_factory):
     """A package as it is downloaded."""
     folder = tmp_path_factory.mktemp("image-reward")
     torch.save(official_weights(), folder / "ImageReward.pt")
-    (folder / "vocab.txt").write_text("\n".join(VOCABULARY))
+    (folder / "vocab.txt").write_text("\n".join(make.WORDS), encoding="utf-8")
     return folder
 
 
@@ -66,6 +65,14 @@ def test_rewards_are_the_original_s(scorer):
         rewards = scorer.reward(said["pixels"], said["ids"], said["mask"])
     assert (tokens - said["tokens"]).abs().max() < 1e-5
     assert (rewards - said["rewards"]).abs().max() < 1e-5
+
+
+def test_prompts_are_cut_into_words_as_the_original_does(scorer):
+    """Case, accents, dashes, CJK, unknown words, none at all, and more than fit."""
+    ids = torch.cat([scorer.words(prompt)[0] for prompt in make.PROMPTS])
+    assert torch.equal(ids, reference()["word_ids"])
+    masks = torch.cat([scorer.words(prompt)[1] for prompt in make.PROMPTS])
+    assert torch.equal(masks, (ids > 0).long())
 
 
 def test_images_are_prepared_as_the_original_does():
@@ -116,7 +123,7 @@ def test_a_file_that_does_not_fit_is_named_with_what_is_wrong(tmp_path, change, 
 
 
 def test_a_package_that_is_not_whole_is_named(tmp_path, folder):
-    (tmp_path / "vocab.txt").write_text("\n".join(VOCABULARY))
+    (tmp_path / "vocab.txt").write_text("\n".join(make.WORDS), encoding="utf-8")
     with pytest.raises(WeightsMissing, match="ImageReward.pt is missing"):
         load_from(tmp_path, "cpu", torch.float32, TINY)
     (tmp_path / "ImageReward.pt").write_bytes((folder / "ImageReward.pt").read_bytes()[:5000])

@@ -17,6 +17,10 @@ FILE = Path(__file__).with_name("reference.safetensors")
 SIDE, PATCH, VISION, VISION_LAYERS, VISION_HEADS = 32, 8, 32, 2, 4
 TEXT, TEXT_LAYERS, TEXT_HEADS, TEXT_HIDDEN, VOCABULARY, LENGTH = 24, 2, 3, 48, 60, 35
 PROJECTION = 8
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "car", "tree", "left", "of", "##s", "the", ",",
+         "'", "cafe", "\u8f66", "##less", "-"]  # a vocabulary in the format of vocab.txt
+PROMPTS = ["A red cars left of the tree", "a Caf\u00e9's treeless\u2014CAR, the\u8f66tree", "", "red " * 60,
+           "unheard-of\u200b tree"]
 
 
 def weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
@@ -61,6 +65,20 @@ def original() -> torch.nn.Module:
     return model.eval()
 
 
+def word_ids() -> torch.Tensor:
+    """PROMPTS [P, LENGTH] by the wheel's tokenizer class, with the marks that its init_tokenizer adds."""
+    from tempfile import TemporaryDirectory
+
+    from transformers import BertTokenizer
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "vocab.txt"
+        path.write_text("\n".join(WORDS), encoding="utf-8")
+        tokenizer = BertTokenizer(str(path))
+    tokenizer.add_special_tokens({"bos_token": "[DEC]", "additional_special_tokens": ["[ENC]"]})
+    return tokenizer(PROMPTS, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt").input_ids
+
+
 @torch.no_grad()
 def main() -> None:
     from PIL import Image
@@ -77,7 +95,7 @@ def main() -> None:
     rewards = model.score_gard(ids, mask, pixels)[:, 0]
     keys = "\n".join(f"{key} {list(value.shape)}" for key, value in model.state_dict().items())
     tensors = {"images": torch.from_numpy(images), "pixels": pixels, "ids": ids, "mask": mask, "tokens": tokens,
-               "rewards": rewards}  # fmt: skip
+               "rewards": rewards, "word_ids": word_ids()}  # fmt: skip
     save_file({name: value.contiguous() for name, value in tensors.items()}, FILE, metadata={"keys": keys})
     print(rewards.tolist(), FILE.stat().st_size)
 
