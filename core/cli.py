@@ -1,4 +1,5 @@
-"""The command line: search, compare, resume, replay, runs, export, import, models, download, bench.
+"""The command line: search, compare, resume, replay, runs, export, import, models, download,
+convert, bench.
 
 Results on stdout, progress on stderr.
 Exit code 0; 2 with one line for a request that cannot be met; 1 when a model or the disk failed; 130 on Ctrl-C, the
@@ -22,6 +23,7 @@ from core import answers
 from core.archive import lanes_of, write_archive
 from core.archive_read import import_run
 from core.generators.registry import GENERATORS
+from core.packages import in_bytes
 from core.place import DEVICES, DTYPES, choose
 from core.reference import markdown, reference
 from core.registry import failure
@@ -132,7 +134,11 @@ def _add_download(commands: Any) -> None:
     download.add_argument("names", metavar="NAME", nargs="*", help="a package, or a model and all that it needs")
     download.add_argument("--yes", action="store_true", help="agree to the licences, which are shown")
     download.add_argument("--check", action="store_true", help="only read what is here again, and compare its hashes")
-    download.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    convert = commands.add_parser("convert", help="make slim copies of Infinity's downloaded weights, once")
+    convert.set_defaults(command=_convert)
+    convert.add_argument("names", metavar="NAME", nargs="+", help="a package, or a model and all that it needs")
+    for command in (download, convert):
+        command.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def _add_prompt(parser: argparse.ArgumentParser) -> None:
@@ -392,6 +398,17 @@ def _download(args: argparse.Namespace) -> int:
         _print_json({"packages": rows})
     else:
         _print_lines(lines)
+    return 0
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from core.download_command import convert
+
+    rows = convert(args.names)
+    if args.json:
+        _print_json({"packages": rows})
+    else:
+        _print_lines([f"{row['folder']}  {in_bytes(row['bytes'])}; {row['official']} may be deleted" for row in rows])
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`python -m core.cli download`: size and terms first, then the question, then the bytes."""
+"""`python -m core.cli download`: size and terms first, then the question, then the bytes. And `convert`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from core import download
+from core import download, slim
 from core.download import Bar, File
 from core.generators.registry import GENERATORS
 from core.packages import PACKAGES, Package, in_bytes, missing, models_folder, package
@@ -16,18 +16,23 @@ from core.verifiers.registry import VERIFIERS
 
 def wanted(names: Sequence[str]) -> list[Package]:
     """The packages of that name, or that models of that name need, each once. Raises BadRequest."""
-    models = {name: entry.needs.packages for name, entry in (GENERATORS | VERIFIERS).items() if entry.foreign}
-    return [package(one) for one in dict.fromkeys(one for name in names for one in models.get(name, (name,)))]
+    models = {name: entry.needs.packages for name, entry in (GENERATORS | VERIFIERS).items() if entry.needs}
+    needed = [one for name in names for one in models.get(name) or (name,)]
+    return [package(one) for one in dict.fromkeys(needed)]
 
 
 def overview() -> list[dict[str, Any]]:
     """All packages, and whether they are here. Asks no network."""
     return [{"name": one.name, "repository": one.repository, "size": one.size, "licence": one.licence_line,
-             "here": not missing(one), "command": one.command} for one in PACKAGES.values()]
+             "here": not missing(one) or slim.here(one.name), "command": one.command} for one in PACKAGES.values()]
 
 
 def fetch(packages: Sequence[Package], yes: bool) -> list[dict[str, Any]]:
-    """Tell, ask, fetch. Raises DownloadFailed, DiskFull, or BadRequest where nobody said yes."""
+    """Tell, ask, fetch what is not here, not even as a slim copy.
+
+    Raises DownloadFailed, DiskFull, or BadRequest where nobody said yes.
+    """
+    packages = [one for one in packages if not (missing(one) and slim.here(one.name))]
     _say(line for one in packages for line in _terms(one))   # also where the hub cannot be reached
     plan = [(one, download.listed(one)) for one in packages]
     left = [(one, files, download.left(one, files)) for one, files in plan]
@@ -58,6 +63,21 @@ def check(packages: Sequence[Package]) -> list[dict[str, Any]]:
             raise DownloadFailed(f"of {one.name} {paths} is damaged: delete it, then {one.command}")
         found.append({"name": one.name, "folder": str(one.folder), "damaged": []})
     return found
+
+
+def convert(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Slim copies of the packages of that name, or of those that models of that name need and that can have one.
+
+    Raises as core.slim.convert does.
+    """
+    rows = []
+    for one in wanted(names):
+        if one.name in names or one.name in slim.CONVERTIBLE:
+            bar = Bar()
+            card = slim.convert(one.name, bar.show)
+            bar.close()
+            rows.append({"name": one.name, "folder": str(slim.folder(one.name)), "official": str(one.folder), **card})
+    return rows
 
 
 def _terms(one: Package) -> Iterator[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from core import slim
 from core.machine import Machine, machine
 from core.packages import Package, in_bytes, missing, package
 from core.registry import Entry
@@ -41,12 +43,12 @@ def readiness(name: str, entry: Entry, here: Machine | None = None) -> Readiness
     here = here or machine()
     if here.memory and (needed := needs.bytes_on(here.device, here.width)) > here.memory:
         return _too_large(name, needed, here)
-    if lacking := [module for module in needs.modules if find_spec(module) is None]:
+    if lacking := [module for module in needs.modules if find_spec(re.match(r"\w+", module)[0]) is None]:
         return _lacks_modules(name, lacking)
     if absent := [asset for asset in needs.assets if not _is_here(asset)]:
         return Readiness("needs download", "its weights are missing", f"assets/weights/{absent[0]} is missing: fetch "
                          f"it with the repository or run python -m core.training.{absent[0]}")
-    lacking = [one for one in map(package, needs.packages) if missing(one)]
+    lacking = [one for one in map(package, needs.packages) if missing(one) and not slim.here(one.name)]
     return _lacks_weights(name, lacking) if lacking else READY
 
 
@@ -69,8 +71,10 @@ def _too_large(name: str, needed: float, here: Machine) -> Readiness:
 
 
 def _lacks_modules(name: str, lacking: list[str]) -> Readiness:
-    install = f"pip install {' '.join(lacking)}"
-    return Readiness("needs package", install, f"{name} needs a Python package that is not here: {install}")
+    names = " and ".join(re.match(r"\w+", module)[0] for module in lacking)
+    install = " ".join(f"'{module}'" for module in lacking)
+    return Readiness("needs package", f"needs {names}",
+                     f"{name} needs {names}, not installed here: run pip install {install}")
 
 
 def _lacks_weights(name: str, lacking: list[Package]) -> Readiness:
@@ -86,12 +90,12 @@ def told(name: str, entry: Entry) -> dict[str, Any]:
     """What programs are told of a model."""
     found, needs = readiness(name, entry), entry.needs
     facts: dict[str, Any] = {"description": entry.description, "ready": found.ready, "reason": found.reason}
-    if needs is None or not needs.packages:
+    if not entry.foreign:
         return facts
     here = machine()
     return facts | {
         "state": found.state, "command": f"python -m core.cli download {name}",
         "needs_bytes": round(needs.bytes_on(here.device, here.width)), "has_bytes": here.memory, "memory": here.kind,
         "packages": [{"name": one.name, "bytes": one.bytes, "licence": one.licence_line, "gated": one.gated,
-                      "here": not missing(one)} for one in map(package, needs.packages)],
+                      "here": not missing(one) or slim.here(one.name)} for one in map(package, needs.packages)],
     }

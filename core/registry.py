@@ -20,7 +20,7 @@ class Needs:
     """What has to be there before a model can be loaded, and the memory that it takes then, about."""
 
     packages: tuple[str, ...] = ()   # of weights of others (core/packages.py)
-    modules: tuple[str, ...] = ()    # Python packages, by the name that is imported
+    modules: tuple[str, ...] = ()    # Python packages beyond requirements.txt, as pip takes them
     assets: tuple[str, ...] = ()     # weights of our own, in assets/weights
     parameters: float = 0.0          # that work at the same time
     before: float = 0.0              # of a text encoder that leaves the GPU before these work
@@ -44,7 +44,7 @@ class Entry:
     @property
     def foreign(self) -> bool:
         """Whether its weights are others' and large: it is loaded only where somebody asks for it by name."""
-        return self.needs is not None and bool(self.needs.packages)
+        return self.needs is not None and self.needs.parameters > 0
 
 
 def lazy(target: str) -> Callable[[], Any]:

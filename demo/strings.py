@@ -71,6 +71,11 @@ VERIFIER_NAMES = {
     "clip_score": "CLIPScore",
     "aesthetic": "Aesthetic",
     "image_reward-1.0": "ImageReward 1.0",
+    "clip_score-l14": "CLIPScore L/14",
+    "aesthetic-laion": "LAION Aesthetic",
+    "pickscore": "PickScore",
+    "vlm_judge": "VLM judge",
+    "vlm_judge-7b": "VLM judge 7B",
 }
 ENSEMBLES = {"rank": "Mean rank", "zscore": "Mean z-score"}
 OF_ALL = "{name} of all verifiers"
@@ -79,6 +84,10 @@ GENERATOR_NAMES = {
     "emoji-flow": "Diffusion",
     "emoji-flow-sde": "Diffusion SDE",
     "emoji-ar-flow": "AR + diffusion",
+    "flux-schnell": "FLUX.1 schnell",
+    "flux-schnell-sde": "FLUX.1 schnell SDE",
+    "flux-dev": "FLUX.1 dev",
+    "flux-dev-sde": "FLUX.1 dev SDE",
 }
 PARAMETERS = {  # "strategy.parameter" where the same name means something else
     "branch": "Branch: children of each",

@@ -42,12 +42,12 @@ def fill(folder):
 
 def test_the_first_thing_in_the_way_is_told_with_its_remedy(nothing_here):
     """A machine that is too small before a package to install, that before a download."""
-    entry = big(modules=("no_such_package",), parameters=10e9)
+    entry = big(modules=("no_such_package>=2,<3",), parameters=10e9)
     found = readiness("big", entry, LAPTOP)
     assert found.state == "too large" and "needs about 40 GB of main memory, and there are 16 GB" in found.reason
     assert found.short == "needs 40 GB, has 16 GB"
     found = readiness("big", entry, CARD)
-    assert found.state == "needs package" and "pip install no_such_package" in found.reason
+    assert found.state == "needs package" and "run pip install 'no_such_package>=2,<3'" in found.reason
     found = readiness("big", big(parameters=10e9), CARD)
     assert found.state == "needs download" and "python -m core.cli download big" in found.reason
     assert "MIT" in found.reason and found.short == "download 10 MB"

@@ -49,7 +49,7 @@ def test_every_command_line_of_ours_is_understood():
     lines = [line for _, block in BLOCKS for line in block.splitlines() if line.startswith("python -m core.cli ")]
     asked = [_parser().parse_args(shlex.split(line.replace(" NODE", " 1"))[3:]).command.__name__ for line in lines]
     commands = {"_compare", "_models", "_replay", "_search", "_resume", "_runs", "_export", "_import", "_bench",
-                "_download"}  # fmt: skip
+                "_download", "_convert"}  # fmt: skip
     assert set(asked) == commands
 
 

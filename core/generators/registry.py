@@ -1,4 +1,8 @@
-"""The generators by name, ours and those of other packages."""
+"""The generators by name: ours, those of others whose weights can be fetched, and those of other packages.
+
+What they need is computed from the parameters that their configurations give and the memory that one image takes
+beside them; it was not measured.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,26 @@ GENERATORS: dict[str, Entry] = {
         frozenset({"branches", "signature", "renoise", "handover"}),
         needs=Needs(assets=("tokenizer", "next_scale", "flow")),
     ),
+}
+
+
+def _pipeline(name: str, description: str, load: str, packages: tuple[str, ...], parameters: float,
+              working: float) -> dict[str, Entry]:
+    """A diffusion model through diffusers, with both samplers. Its text encoders stay where it is."""
+    needs = Needs(packages, ("diffusers>=0.40,<1", "accelerate>=1.10,<2"), parameters=parameters, working=working)
+    ode, target = frozenset({"signature", "renoise", "neighbours"}), f"core.generators.pipelines:{load}"
+    return {
+        name: Entry(f"{description}; ODE sampler", lazy(target), ode, needs=needs),
+        f"{name}-sde": Entry(f"{description}; SDE sampler, which draws at every step", lazy(f"{target}_sde"),
+                             ode | {"branches"}, needs=needs),
+    }  # fmt: skip
+
+
+GENERATORS |= {
+    **_pipeline("flux-schnell", "FLUX.1 [schnell], 12 B parameters, 4 steps to 1024 px", "load_flux_schnell",
+                ("flux-schnell", "taef1"), 16.9e9, 3e9),
+    **_pipeline("flux-dev", "FLUX.1 [dev], 12 B parameters, 28 steps to 1024 px, no commercial use",
+                "load_flux_dev", ("flux-dev", "taef1"), 16.9e9, 3e9),
 }
 GENERATORS |= plugins("generators", GENERATORS, reserved="emoji-")   # whose prompts have to be of the emoji world
 
