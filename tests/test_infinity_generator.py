@@ -13,6 +13,7 @@ from core.generators.infinity import Infinity, Sampling
 from core.models.infinity.bits import next_input
 from core.models.infinity.config import CONFIGS, config_of
 from core.models.infinity.schedule import schedule_of
+from core.models.infinity.thumbnails import Thumbnails
 from core.models.infinity.transformer import InfinityTransformer
 from core.models.infinity.vae import Vae, VaeConfig
 from core.search.budget import Cost
@@ -294,6 +295,22 @@ def test_a_search_is_charged_what_was_estimated_and_what_ran(look, monkeypatch):
 # Large images, little memory
 
 
+def test_thumbnails_stand_in_for_previews_but_not_for_the_image(monkeypatch):
+    plain = tiny("tiny-patchify", pixels="0.25M")
+    colours = Thumbnails(torch.randn(3, 6) / 5, torch.zeros(3))
+    generator = Infinity(plain.config, plain.model, plain.vae, Reader(), thumbnails=colours)
+    states, decoded, decode = full_path(generator), [], generator.vae.decode
+    monkeypatch.setattr(generator.vae, "decode", lambda latents: decoded.append(len(latents)) or decode(latents))
+    for state in states[1:-1]:
+        [image] = generator.preview([state])
+        rows, columns = generator.preview_grid(len(state.bits))
+        assert image.shape == (2 * rows, 2 * columns, 3) and image.std() > 1 and not decoded
+        assert generator.preview_cost(len(state.bits)).flops < generator.decode_cost.flops / 1000
+    assert (generator.preview(states[-1:]) == plain.preview(states[-1:])).all() and decoded == [1, 1]
+    mean = (colours(states[1].total[None]).mean((0, 2, 3)) + 1) * 127.5
+    assert np.allclose(generator.preview(states[1:2])[0].mean((0, 1)), mean, atol=1.5)
+
+
 def test_early_states_of_large_images_are_shown_small():
     """256 px while grids are coarse, then a grid of four times as many tokens, the image itself at last."""
     generator = tiny(pixels="1M")
@@ -375,7 +392,9 @@ def test_a_search_ends_with_advice_where_not_even_one_fits(monkeypatch):
     monkeypatch.setattr(generator, "_forward", short)
     found, events = search(generator)
     assert isinstance(events[-1], Failed) and events[-1].code == "out_of_memory"
-    assert "at scale 8x8" in events[-1].message and "search again with width 1" in events[-1].message
+    said = "out of memory at scale 8x8; the tree so far is kept: search again with width 1"
+    assert events[-1].message.startswith(f"{said} (2 candidates of tiny do not fit at 8x8")
+    assert {node.step for node in found.tree.nodes.values()} == {0, 1, 2, 3, 4}
 
 
 def test_decoding_is_split_too(monkeypatch):

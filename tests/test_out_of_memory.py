@@ -9,7 +9,7 @@ from core.search.events import Failed, Finished, RunSpec
 from core.search.retry import smaller
 from core.search.strategies.registry import STRATEGIES, checked_params
 from core.search.tree import Tree
-from tests.test_cli import world  # noqa: F401
+from tests.test_cli import registries, world  # noqa: F401
 from tests.test_search import searched
 from tests.toy import ToyGenerator
 

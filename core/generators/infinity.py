@@ -2,7 +2,7 @@
 
 As in the embedded next-scale model, siblings differ only in the draw, and scales are segments of keys and values that
 states share. A candidate of the large models holds gigabytes: passes are split into parts that fit, and an early state
-is shown in fewer pixels than the image will have.
+is shown in fewer pixels than the image will have; on a CPU, where decoding takes longest, by its linear colours.
 
 Letters: P distinct states, G guided halves, n tokens of a scale, dt bits a token, d latent channels, H W latent size.
 """
@@ -23,10 +23,11 @@ from core.generators.room import free_bytes, in_parts
 from core.models.infinity.bits import code, next_input, pack, unpack
 from core.models.infinity.conditioner import TextContext
 from core.models.infinity.config import InfinityConfig, config_of
-from core.models.infinity.cost import Planner, decode_bytes, decode_flops, encode_flops, read_flops, step_flops
+from core.models.infinity.cost import FLOAT, Planner, decode_bytes, decode_flops, encode_flops, read_flops, step_flops
 from core.models.infinity.kv import KVBatch, Segment, chain
 from core.models.infinity.sampling import bit_probabilities, draw, mix_guidance, node_noise
 from core.models.infinity.schedule import Grid, schedule_of
+from core.models.infinity.thumbnails import Thumbnails
 from core.models.infinity.transformer import InfinityTransformer
 from core.models.infinity.vae import Vae
 from core.models.memory import held_bytes, weights_bytes
@@ -84,12 +85,16 @@ class Infinity:
 
     def __init__(
         self, config: InfinityConfig, model: InfinityTransformer, vae: Vae, reader: TextReader, *, ratio: float = 1.0,
-        sampling: Sampling | None = None, encoder_flops: float = 0.0, max_batch: int = 8,
+        sampling: Sampling | None = None, thumbnails: Thumbnails | None = None, encoder_flops: float = 0.0,
+        max_batch: int = 8,
     ):
-        """`ratio`: height over width. `encoder_flops`: of the text encoder for a nominal prompt."""
+        """`ratio`: height over width. `encoder_flops`: of the text encoder for a nominal prompt.
+
+        `thumbnails` show states before the last step in place of the decoder, at next to no cost.
+        """
         self.name, self.config, self.schedule = config.name, config, schedule_of(config, ratio)
-        self.model, self.vae, self.reader, self.max_batch = model, vae, reader, max_batch
-        self.device = model.pos_start.device
+        self.model, self.vae, self.reader, self.thumbnails = model, vae, reader, thumbnails
+        self.device, self.max_batch = model.pos_start.device, max_batch
         self.num_steps = len(self.schedule.tokens)
         self.step_labels = self.schedule.labels
         self.branching_steps = self.sharing_steps = frozenset(range(self.num_steps))
@@ -188,8 +193,9 @@ class Infinity:
     @torch.no_grad()
     def preview(self, states: Sequence[InfinityState]) -> np.ndarray:
         """Images of states that have taken the same number of steps; smaller than the image itself at first."""
-        taken, free = len(states[0].bits), free_bytes(self.device)
-        each = self.preview_bytes(taken)
+        if self._is_thumbnail(taken := len(states[0].bits)):
+            return np.stack(self._coloured(states))
+        free, each = free_bytes(self.device), self.preview_bytes(taken)
         size = len(states) if free is None else min(len(states), max(1, free // each))
         try:
             return np.stack(in_parts(self._decoded, states, size))
@@ -203,8 +209,17 @@ class Infinity:
         latents = torch.stack([state.total for state in states])
         grid = self.preview_grid(len(states[0].bits))
         small = latents if grid == latents.shape[-2:] else F.interpolate(latents, grid, mode="area")
-        images = self.vae.decode(small.to(self._image_dtype)).float()  # [B, 3, height, width]
-        return list(((images + 1) / 2 * 255).byte().permute(0, 2, 3, 1).cpu().numpy())  # cut off, as the official ones
+        return _pictures(self.vae.decode(small.to(self._image_dtype)).float())
+
+    def _is_thumbnail(self, taken: int) -> bool:
+        return self.thumbnails is not None and taken < self.num_steps
+
+    def _coloured(self, states: Sequence[InfinityState]) -> list[np.ndarray]:
+        """Thumbnails enlarged to the size that a preview would have."""
+        rows, columns = self.preview_grid(len(states[0].bits))
+        small = self.thumbnails(torch.stack([state.total for state in states]))  # [B, 3, H, W]
+        stride = self.vae.config.stride
+        return _pictures(F.interpolate(small, (rows * stride, columns * stride), mode="bilinear"))
 
     def preview_grid(self, taken: int) -> Grid:
         """Rows and columns of the latent that a state is shown from: of a scale with four times as many tokens."""
@@ -216,9 +231,14 @@ class Infinity:
         return self.schedule.latent(enough[0] if enough else -1)
 
     def preview_cost(self, step: int) -> Cost:
+        if self._is_thumbnail(step):
+            return Cost(flops_decoder=self.thumbnails.flops(*self.schedule.latent()), decodes=1)
         return Cost(flops_decoder=decode_flops(self.vae.config, self.preview_grid(step)), decodes=1)
 
     def preview_bytes(self, step: int) -> int:
+        if self._is_thumbnail(step):
+            rows, columns = self.preview_grid(step)
+            return 3 * 3 * FLOAT * rows * columns * self.vae.config.stride**2  # three copies of an image in fp32
         return decode_bytes(self.vae.config, self.preview_grid(step), self._image_dtype.itemsize)
 
     @torch.no_grad()
@@ -256,10 +276,16 @@ class Infinity:
         return state
 
 
+def _pictures(images: Tensor) -> list[np.ndarray]:
+    """[B, 3, height, width] in [-1, 1] -> uint8 [height, width, 3] each; cut off and not rounded, as officially."""
+    return list(((images + 1) / 2 * 255).byte().permute(0, 2, 3, 1).cpu().numpy())
+
+
 def _load(name: str) -> Infinity:
     """The released model where real models run here. Raises WeightsMissing."""
     from core.models.infinity.checkpoint import load_transformer, load_vae
     from core.models.infinity.text import TextEncoder
+    from core.models.infinity.thumbnails import stored
     from core.packages import models_folder
     from core.place import place
     from core.slim import weights
@@ -267,11 +293,12 @@ def _load(name: str) -> Infinity:
     here, config = place(), config_of(name)
     slow, dtype = here.device == "cpu", getattr(torch, here.dtype)
     robust = torch.bfloat16 if dtype == torch.float16 else dtype  # T5 and the decoder overflow in fp16
-    encoder, vae = weights("flan-t5-xl"), weights(config.vae)  # what is missing is told before gigabytes are read
+    encoder, transformer = weights("flan-t5-xl"), weights(name)  # what is missing is told before gigabytes are read
+    vae = load_vae(config.vae, weights(config.vae), here.device, torch.float32 if slow else robust)  # CPUs: no bf16
     return Infinity(
-        config, load_transformer(config, weights(name), here.device, dtype),
-        load_vae(config.vae, vae, here.device, torch.float32 if slow else robust),  # no CPU is quick at bf16 images
+        config, load_transformer(config, transformer, here.device, dtype), vae,
         TextEncoder(encoder, here.device, robust, models_folder() / "prompts"),
+        thumbnails=stored(models_folder() / "thumbnails" / f"{config.vae}.json", vae) if slow else None,
         encoder_flops=encode_flops(), max_batch=2 if slow else 8,
     )
 

@@ -111,7 +111,10 @@ class Search:
             self._states.held.clear()
             self._finalists.clear()
             step = self._calls.step
-            return {"code": OutOfMemory.code, "message": out_of_memory(self.spec, self.tree, step), "step": step}
+            message = out_of_memory(self.spec, self.tree, step)
+            if isinstance(error, OutOfMemory):   # the model's own words say how much there is room for
+                message += f" ({_one_line(error)})"
+            return {"code": OutOfMemory.code, "message": message, "step": step}
         if not isinstance(error, BeamscopeError):
             log.exception("the run failed")
         code = error.code if isinstance(error, BeamscopeError) else "model_error"
