@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from core.generators.registry import GENERATORS
@@ -70,8 +70,15 @@ def _lines(table: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str
     yield from ("| strategy | what it does | parameters (default) | not for |", "|---|---|---|---|")
     for name, row in table["strategies"].items():
         params = ", ".join(f"`{param}` ({_shown(facts['default'])})" for param, facts in row["params"].items())
-        refused = ", ".join(f"`{generator}`" for generator in row["not_for"])
-        yield f"| `{name}` | {row['description']} | {params} | {refused} |"
+        yield f"| `{name}` | {row['description']} | {params} | {_refused(row['not_for'], table['generators'])} |"
+
+
+def _refused(names: Collection[str], generators: Iterable[str]) -> str:
+    """All of them, or the few others."""
+    refused, others = list(names), [name for name in generators if name not in names]
+    if len(refused) > len(others):
+        return "all but " + ", ".join(f"`{name}`" for name in others)
+    return ", ".join(f"`{name}`" for name in refused)
 
 
 def _shown(default: Any) -> str:

@@ -11,6 +11,10 @@ import pytest
 from core import machine as machines
 from core.generators.registry import GENERATORS
 from core.machine import Machine, limit_memory, machine, memory_limit, read_memory
+from core.models.infinity.config import CONFIGS
+from core.models.infinity.cost import Planner, decode_bytes
+from core.models.infinity.schedule import schedule_of
+from core.models.infinity.vae import VAES
 from core.packages import PACKAGES, package
 from core.readiness import readiness, require, told
 from core.registry import Entry, Needs
@@ -80,6 +84,17 @@ def test_a_model_of_others_names_real_packages_and_says_what_it_takes(name):
 def test_without_its_weights_it_says_so_when_it_is_loaded_too(name):
     with pytest.raises(WeightsMissing, match="download"):
         FOREIGN[name].load()
+
+
+@pytest.mark.parametrize("name", [name for name in FOREIGN if name.startswith("infinity")])
+def test_what_infinity_needs_is_what_its_planner_says_of_one_image(name):
+    config = CONFIGS[name]
+    schedule = schedule_of(config, 1.0)
+    plan, last = Planner(config, schedule), len(schedule.tokens) - 1
+    picture = decode_bytes(VAES[config.vae], schedule.latent(), 2)
+    needs = FOREIGN[name].needs
+    assert needs.working == pytest.approx(plan.held(last) + max(plan.passing(last), picture), rel=0.05, abs=1e8)
+    assert config.vae in needs.packages and f"{schedule.latent()[0] * config.stride} px" in FOREIGN[name].description
 
 
 def test_the_list_imports_nothing_heavy():

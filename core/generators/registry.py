@@ -30,6 +30,15 @@ GENERATORS: dict[str, Entry] = {
 }
 
 
+def _infinity(size: str, pixels: int, vae: str, parameters: float, working: float) -> dict[str, Entry]:
+    """T5 makes room on a GPU as soon as it has read the prompt."""
+    name = f"infinity-{size}"
+    needs = Needs((name, vae, "flan-t5-xl"), parameters=parameters, before=1.223e9, working=working)
+    about = f"Infinity {size.partition('-')[0].upper()}: next-scale autoregressive, {pixels} px (Han et al. 2025)"
+    load = lazy(f"core.generators.infinity:load_{size.replace('-', '_')}")
+    return {name: Entry(about, load, frozenset({"branches", "signature"}), needs=needs)}
+
+
 def _pipeline(name: str, description: str, load: str, packages: tuple[str, ...], parameters: float,
               working: float) -> dict[str, Entry]:
     """A diffusion model through diffusers, with both samplers. Its text encoders stay where it is."""
@@ -43,10 +52,20 @@ def _pipeline(name: str, description: str, load: str, packages: tuple[str, ...],
 
 
 GENERATORS |= {
+    **_infinity("125m", 256, "infinity-vae-d16", 0.190e9, 0.2e9),
+    **_infinity("2b", 1024, "infinity-vae-d32reg", 2.270e9, 5.3e9),
+    **_infinity("8b", 1024, "infinity-vae-d56", 8.425e9, 9.3e9),
+    **_infinity("8b-512", 512, "infinity-vae-d56", 8.425e9, 2.2e9),
     **_pipeline("flux-schnell", "FLUX.1 [schnell], 12 B parameters, 4 steps to 1024 px", "load_flux_schnell",
                 ("flux-schnell", "taef1"), 16.9e9, 3e9),
     **_pipeline("flux-dev", "FLUX.1 [dev], 12 B parameters, 28 steps to 1024 px, no commercial use",
                 "load_flux_dev", ("flux-dev", "taef1"), 16.9e9, 3e9),
+    **_pipeline("sdxl", "Stable Diffusion XL, 2.6 B parameters, 30 steps to 1024 px", "load_sdxl",
+                ("sdxl", "taesdxl"), 3.47e9, 3e9),
+    **_pipeline("sd35-medium", "Stable Diffusion 3.5 medium, 2.5 B parameters, 40 steps to 1024 px",
+                "load_sd35_medium", ("sd35-medium", "taesd3"), 8.13e9, 3e9),
+    **_pipeline("z-image-turbo", "Z-Image-Turbo, 6 B parameters, 8 steps to 1024 px", "load_z_image_turbo",
+                ("z-image-turbo", "taef1"), 10.26e9, 3e9),
 }
 GENERATORS |= plugins("generators", GENERATORS, reserved="emoji-")   # whose prompts have to be of the emoji world
 
