@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from core.models import llava_onevision as prices
 from core.search.errors import BadRequest, WeightsMissing
 from core.verifiers import vlm_judge
-from core.verifiers.vlm_judge import ROOM, UNDECIDED, load_from
-from core.verifiers.vlm_questions import MAX_ASKED, phrases, questions
+from core.verifiers.vlm_judge import ROOM, load_from
+from core.verifiers.vlm_questions import MAX_ASKED, UNDECIDED, phrases, questions
 from tests.test_models import peak_bytes
 
 PROMPT = "a photo of two red cars on a table"
@@ -196,7 +196,7 @@ def test_another_checkpoint_is_taken_by_its_name_or_its_folder(folder, judge, mo
     ({"lack": "language_model.model.norm.weight"}, "missing keys model.language_model.norm.weight"),
     ({"add": "language_model.model.norm.scale"}, "unexpected keys"),
     ({"template": "{{ messages }}"}, "chat template"),
-    ({"kind": "qwen2_vl"}, "holds a qwen2_vl"),
+    ({"kind": "no_such_model"}, "no_such_model"),
 ])  # fmt: skip
 def test_a_checkpoint_that_does_not_fit_is_named(folder, tmp_path, change, said):
     for file in folder.iterdir():

@@ -1,4 +1,4 @@
-"""CLIP's way of looking at an image, which ImageReward and PickScore share: short side resized, centre, normalised."""
+"""How others' models want an image: ImageReward and PickScore as CLIP its centre, language models all of it."""
 
 import numpy as np
 import torch
@@ -39,3 +39,13 @@ def _square(image: np.ndarray, side: int) -> np.ndarray:
         image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
     top, left = (round((length - side) / 2) for length in image.shape[:2])
     return np.ascontiguousarray(image[top : top + side, left : left + side])
+
+
+def padded(image: np.ndarray, side: int, colour: np.ndarray | int) -> Image.Image:
+    """uint8 [H, W, 3] in the middle of a square of one colour, at `side` pixels."""
+    height, width = image.shape[:2]
+    longest = max(height, width)
+    canvas = np.full((longest, longest, 3), colour, np.uint8)
+    top, left = (longest - height) // 2, (longest - width) // 2
+    canvas[top : top + height, left : left + width] = image
+    return Image.fromarray(canvas).resize((side, side), Image.Resampling.BICUBIC)

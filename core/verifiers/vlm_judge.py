@@ -2,8 +2,9 @@
 log-probability of yes, 0 at best, for images of one prompt.
 
 LLaVA-OneVision (Li et al. 2024, Apache-2.0) with a Qwen2 of 0.5 B parameters: 1.8 GB in 16 bits, 1.4 TFLOP an image;
-`load_7b` takes that of 7 B: 16 GB, 14 TFLOP. BEAMSCOPE_VLM names another package, or a folder with a checkpoint of
-the same architecture in transformers' layout. The questions are those of core/verifiers/vlm_questions.py.
+`load_7b` takes that of 7 B: 16 GB, 14 TFLOP. BEAMSCOPE_VLM names another package, or a folder with any chat model of
+transformers that reads images: see core/verifiers/vlm_any.py for those of another architecture. The questions are those
+of core/verifiers/vlm_questions.py.
 
 An image is read whole, as the model reads one of several: 384 px, no tiles of higher resolution. All questions are
 asked in one forward pass: each sees the image and itself, at the positions that it would have alone. They share ROOM
@@ -11,31 +12,25 @@ tokens, filled up where they are fewer, so that every prompt costs the same.
 """
 
 import json
-import math
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from core.models import llava_onevision as prices
 from core.models.memory import weights_bytes
 from core.search.budget import Cost
-from core.search.errors import WeightsMissing
-from core.verifiers.clip_pixels import rgb
+from core.verifiers.base import Verifier
+from core.verifiers.clip_pixels import padded, rgb
 from core.verifiers.pretrained import load_pretrained, load_tokenizer, wrong
-from core.verifiers.vlm_questions import about, questions
+from core.verifiers.vlm_questions import ASK, UNDECIDED, about, first_tokens, questions
 
 PACKAGE, LARGE, CHOICE = "llava-onevision-0.5b", "llava-onevision-7b", "BEAMSCOPE_VLM"
 ROOM = 256  # tokens of all questions together
-ASK = " Answer yes or no."
-YES, NO = ("Yes", "yes"), ("No", "no")
-UNDECIDED = math.log(0.5)  # the score where the prompt has no words
 MARK = "QUESTION"  # where the question stands in the template
 
 
@@ -54,27 +49,31 @@ class Chat:
         head, _, rest = text.partition(image_token)
         self._before, _, self._after = rest.partition(MARK)
         self.head = self._ids(head)
-        self.yes, self.no = ({self._ids(word)[0] for word in words} for words in (YES, NO))
-        if image_token not in text or MARK not in rest or self.yes & self.no:
-            raise ValueError("its chat template or its tokenizer knows no image, no question or no yes and no")
+        self.yes, self.no = first_tokens(tokenizer)
+        if image_token not in text or MARK not in rest:
+            raise ValueError("its chat template has no place for an image and a question behind it")
 
     def ask(self, question: str) -> list[int]:
         return self._ids(self._before + question + ASK + self._after)
 
     def questions(self, prompt: str) -> list[tuple[str, list[int]]]:
         """Those of the prompt that fit in ROOM, with their tokens; of a long prompt the first asks about less."""
-        asked, room = [], ROOM
-        for number, question in enumerate(questions(prompt)):
+        asked, room, texts = [], ROOM, list(questions(prompt))
+        if texts:
+            texts[0] = self._cut(prompt)
+        for question in texts:
             ids = self.ask(question)
-            words = prompt.split()
-            while not number and len(ids) > ROOM and len(words) > 1:
-                words = words[: len(words) * ROOM // (len(ids) + 1)]
-                question = about(" ".join(words))
-                ids = self.ask(question)
             if len(ids) <= room:
                 asked.append((question, ids))
                 room -= len(ids)
         return asked
+
+    def _cut(self, prompt: str) -> str:
+        """The question about the whole prompt, or about as many of its words as fit."""
+        words = prompt.split()
+        while len(words) > 1 and (length := len(self.ask(about(" ".join(words))))) > ROOM:
+            words = words[: max(1, len(words) * ROOM // (length + 1))]
+        return about(" ".join(words))
 
     def _ids(self, text: str) -> list[int]:
         return self._tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -122,9 +121,9 @@ class VlmJudge:
         yes, no = (self._word(last, words) for words in (self.chat.yes, self.chat.no))
         return yes - no
 
-    def _word(self, last: Tensor, words: set[int]) -> Tensor:
+    def _word(self, last: Tensor, words: list[int]) -> Tensor:
         """The logit that an answer begins with any of these."""
-        rows = self.model.get_output_embeddings().weight[sorted(words)].float()  # [W, D]
+        rows = self.model.get_output_embeddings().weight[words].float()  # [W, D]
         return (last @ rows.T).logsumexp(-1)
 
     def _lay_out(self, asked: list[list[int]]) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
@@ -151,37 +150,34 @@ class VlmJudge:
         return torch.cat([seen, inner.image_newline.expand(len(seen), 1, -1)], 1)
 
     def _pixels(self, images: np.ndarray) -> Tensor:
-        """Padded to a square with the mean colour, then made small."""
-        side = self.model.config.vision_config.image_size
-        squares = np.stack([self._square(image, side) for image in rgb(images)])
+        """All of each image, in a square of the mean colour."""
+        side, colour = self.model.config.vision_config.image_size, (self._mean.flatten() * 255).byte().numpy()
+        squares = np.stack([np.asarray(padded(image, side, colour)) for image in rgb(images)])
         pixels = torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255
         return ((pixels - self._mean) / self._std).to(self.model.device, self.model.dtype)
 
-    def _square(self, image: np.ndarray, side: int) -> np.ndarray:
-        height, width = image.shape[:2]
-        longest = max(height, width)
-        canvas = np.full((longest, longest, 3), self._padding, np.uint8)
-        top, left = (longest - height) // 2, (longest - width) // 2
-        canvas[top : top + height, left : left + width] = image
-        return np.asarray(Image.fromarray(canvas).resize((side, side), Image.Resampling.BICUBIC))
 
-    @cached_property
-    def _padding(self) -> np.ndarray:
-        return (self._mean.flatten() * 255).to(torch.uint8).numpy()
-
-
-def load_from(folder: Path, device: str, dtype: torch.dtype, name: str = "vlm_judge") -> VlmJudge:
+def load_from(folder: Path, device: str, dtype: torch.dtype, name: str = "vlm_judge") -> Verifier:
     """The judge from a folder in transformers' layout. Raises WeightsMissing."""
+    try:
+        kind = json.loads((folder / "config.json").read_text())["model_type"]
+    except (OSError, ValueError, KeyError) as error:
+        raise wrong(folder, f"config.json: {error}") from error
+    if kind == "llava_onevision":
+        return _load_llava(folder, device, dtype, name)
+    from core.verifiers import vlm_any
+
+    return vlm_any.load_from(folder, device, dtype, name)
+
+
+def _load_llava(folder: Path, device: str, dtype: torch.dtype, name: str) -> VlmJudge:
     from transformers import LlavaOnevisionForConditionalGeneration
 
     try:
-        kind = json.loads((folder / "config.json").read_text())["model_type"]
         eyes = json.loads((folder / "preprocessor_config.json").read_text())
         mean, std = eyes["image_mean"], eyes["image_std"]
     except (OSError, ValueError, KeyError) as error:
-        raise wrong(folder, f"config.json or preprocessor_config.json: {error}") from error
-    if kind != "llava_onevision":
-        raise WeightsMissing(f"{folder} holds a {kind}; vlm_judge reads llava_onevision: set {CHOICE} to such a one")
+        raise wrong(folder, f"preprocessor_config.json: {error}") from error
     tokenizer = load_tokenizer(folder)
     model = load_pretrained(LlavaOnevisionForConditionalGeneration, folder, device, dtype)
     try:
@@ -201,16 +197,16 @@ def _template(folder: Path, tokenizer: Any) -> str:
     return tokenizer.get_chat_template()
 
 
-def load() -> VlmJudge:
+def load() -> Verifier:
     """What BEAMSCOPE_VLM names, else LLaVA-OneVision 0.5B. Raises WeightsMissing, BadRequest for an unknown name."""
     return _load(os.environ.get(CHOICE) or PACKAGE, "vlm_judge")
 
 
-def load_7b() -> VlmJudge:
+def load_7b() -> Verifier:
     return _load(LARGE, "vlm_judge-7b")
 
 
-def _load(choice: str, name: str) -> VlmJudge:
+def _load(choice: str, name: str) -> Verifier:
     from core.packages import located
     from core.place import place
 

@@ -6,9 +6,14 @@ doubtful nothing is asked, since a wrong question would count as much as a right
 about in the first question only.
 """
 
+import math
 import re
 from functools import lru_cache
+from typing import Any
 
+ASK = " Answer yes or no."   # what is said behind a question
+YES, NO = ("Yes", "yes"), ("No", "no")
+UNDECIDED = math.log(0.5)  # the score where a prompt has no words
 MAX_ASKED = 8
 LONGEST = 6  # words of a phrase; what seems longer was not understood
 _words = re.compile(r"\w+").findall
@@ -34,6 +39,14 @@ def questions(prompt: str) -> tuple[str, ...]:
         return ()
     parts = [phrase for phrase in phrases(whole) if phrase != whole.strip(" .,;:!?").lower()]
     return (about(whole), *(f"Does this image show {phrase}?" for phrase in parts))[:MAX_ASKED]
+
+
+def first_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The ids that an answer of yes may begin with, and those of no. Raises ValueError where they are not apart."""
+    yes, no = ({tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in words} for words in (YES, NO))
+    if yes & no:
+        raise ValueError("its tokenizer knows no yes and no")
+    return sorted(yes), sorted(no)
 
 
 def about(prompt: str) -> str:
