@@ -53,7 +53,7 @@ def tiny(name="tiny", sampling=None, ratio=1.0, **changes):
 
 
 def unguided():
-    return tiny(sampling=Sampling((1.0,) * 7, (1.0,) * 7, 0.97))
+    return tiny(sampling=Sampling((1.0,) * 7, (1.0,) * 7, (0.97,) * 7))
 
 
 def tall():
@@ -123,7 +123,7 @@ def test_cached_steps_equal_one_pass_over_all_scales(generator):
     together = generator.model(grids, states[0].text, generator.schedule)
     for step, logits in enumerate(together):
         [(probabilities, _)] = generator._forward([states[step]], step)
-        cfg, p = generator.sampling.cfg[step], generator.sampling.top_p
+        cfg, p = generator.sampling.cfg[step], generator.sampling.top_p[step]
         mixed = logits[0] if cfg == 1 else cfg * logits[0] + (1 - cfg) * logits[1]
         open_ = mixed[0].softmax(-1).amin(-1) > 1 - p + 1e-3
         assert torch.allclose(probabilities[open_], mixed[0].softmax(-1)[open_], atol=1e-4) and open_.any()
@@ -217,6 +217,13 @@ def test_without_guidance_there_is_no_second_half():
     plain, guided = unguided(), tiny()
     assert (plain.start(PROMPT).text.halves, guided.start(PROMPT).text.halves) == (1, 2)
     assert all(2 * plain.step_cost(step).flops == guided.step_cost(step).flops for step in range(7))
+
+
+def test_coarse_scales_are_drawn_more_freely_unless_the_official_values_are_asked_for():
+    config = config_of("infinity-2b")
+    free, official = (make(config, schedule_of(config)) for make in (Sampling.of, Sampling.official))
+    assert (set(official.tau), set(official.top_p), set(official.cfg)) == ({0.5}, {0.97}, {3.0})
+    assert free.tau == (1.0,) * 5 + (0.5,) * 8 and free.top_p == (0.99,) * 5 + (0.97,) * 8 and free.cfg == official.cfg
 
 
 def test_a_prompt_is_read_once():

@@ -26,7 +26,7 @@ from core.models.infinity.config import InfinityConfig, config_of
 from core.models.infinity.cost import FLOAT, Planner, decode_bytes, decode_flops, encode_flops, read_flops, step_flops
 from core.models.infinity.kv import KVBatch, Segment, chain
 from core.models.infinity.sampling import bit_probabilities, draw, mix_guidance, node_noise
-from core.models.infinity.schedule import Grid, schedule_of
+from core.models.infinity.schedule import Grid, Schedule, schedule_of
 from core.models.infinity.thumbnails import Thumbnails
 from core.models.infinity.transformer import InfinityTransformer
 from core.models.infinity.vae import Vae
@@ -36,6 +36,7 @@ from core.search.errors import OutOfMemory, is_out_of_memory
 
 PROMPTS_KEPT = 4
 PREVIEW_TOKENS = 256  # no preview is decoded from a smaller grid: 256 px
+COARSE_TOKENS, COARSE_TAU, COARSE_TOP_P = 64, 1.0, 0.99  # up to 8x8
 LOOK = 16  # side to which a latent is averaged for its signature
 GB = 1e9
 
@@ -53,11 +54,25 @@ class Sampling:
 
     cfg: tuple[float, ...]  # guidance scale; 1 at all scales saves the half without the prompt
     tau: tuple[float, ...]  # temperature of the bits
-    top_p: float  # a bit is certain if the other value has at most 1 - top_p
+    top_p: tuple[float, ...]  # a bit is certain if the other value has at most 1 - top_p
 
     @classmethod
-    def of(cls, config: InfinityConfig, scales: int) -> "Sampling":
-        return cls((config.cfg,) * scales, (config.tau,) * scales, config.top_p)
+    def of(cls, config: InfinityConfig, schedule: Schedule) -> "Sampling":
+        """The official values, but at coarse scales the highest official temperature and next to no certain bits.
+
+        There the model is so sure of itself that candidates come out alike, and a search has nothing to choose from.
+        """
+        coarse = [tokens <= COARSE_TOKENS for tokens in schedule.tokens]
+        return cls(
+            (config.cfg,) * len(coarse), tuple(COARSE_TAU if one else config.tau for one in coarse),
+            tuple(COARSE_TOP_P if one else config.top_p for one in coarse),
+        )
+
+    @classmethod
+    def official(cls, config: InfinityConfig, schedule: Schedule) -> "Sampling":
+        """The values of the official scripts, the same at every scale."""
+        scales = len(schedule.tokens)
+        return cls((config.cfg,) * scales, (config.tau,) * scales, (config.top_p,) * scales)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +113,7 @@ class Infinity:
         self.num_steps = len(self.schedule.tokens)
         self.step_labels = self.schedule.labels
         self.branching_steps = self.sharing_steps = frozenset(range(self.num_steps))
-        self.sampling = sampling or Sampling.of(config, self.num_steps)
+        self.sampling = sampling or Sampling.of(config, self.schedule)
         self.halves = 2 if any(scale != 1 for scale in self.sampling.cfg) else 1
         matrix, kernel = model.blocks[0].ffn.fc1.weight, vae.decoder.conv_in.conv.weight
         self.plan = Planner(config, self.schedule, matrix.dtype.itemsize, self.halves)
@@ -169,7 +184,7 @@ class Infinity:
         cache = KVBatch([state.past for state in states], self.config.depth, keep)
         logits = self.model.step(number, grid, states[0].text, cache, self.schedule)  # [G, P, n, dt, 2]
         mixed = mix_guidance(logits, self.sampling.cfg[number])
-        probabilities = bit_probabilities(mixed, self.sampling.tau[number], self.sampling.top_p)
+        probabilities = bit_probabilities(mixed, self.sampling.tau[number], self.sampling.top_p[number])
         return list(zip(probabilities, cache.segments(), strict=True))
 
     def _least(self, number: int, count: int) -> int:
@@ -206,10 +221,10 @@ class Infinity:
                           "not left beside what the search holds: search with fewer candidates")
 
     def _decoded(self, states: Sequence[InfinityState]) -> list[np.ndarray]:
-        latents = torch.stack([state.total for state in states])
-        grid = self.preview_grid(len(states[0].bits))
-        small = latents if grid == latents.shape[-2:] else F.interpolate(latents, grid, mode="area")
-        return _pictures(self.vae.decode(small.to(self._image_dtype)).float())
+        latents, grid = torch.stack([state.total for state in states]), self.preview_grid(len(states[0].bits))
+        if grid != self.schedule.latent():
+            latents = F.interpolate(latents.cpu(), grid, mode="area")  # Apple's devices do this with whole cells only
+        return _pictures(self.vae.decode(latents.to(self.device, self._image_dtype)).float())
 
     def _is_thumbnail(self, taken: int) -> bool:
         return self.thumbnails is not None and taken < self.num_steps

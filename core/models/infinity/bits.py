@@ -61,8 +61,8 @@ def next_input(total: Tensor, schedule: Schedule, scale: int) -> Tensor:
 
 def pack(bits: list[Tensor]) -> bytes:
     """Bits of all scales, eight a byte."""
-    flat = [one.flatten().cpu() for one in bits]
-    return np.packbits(torch.cat(flat).numpy()).tobytes() if flat else b""
+    flat = [one.flatten() for one in bits]
+    return np.packbits(torch.cat(flat).cpu().numpy()).tobytes() if flat else b""
 
 
 def unpack(data: bytes, schedule: Schedule, width: int, scales: int) -> list[Tensor]:

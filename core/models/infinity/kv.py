@@ -73,8 +73,7 @@ class KVBatch:
             if len(set(map(id, column))) == 1:
                 room.copy_(column[0].kv[layer][:, :, None].expand_as(room))
             else:
-                for row, segment in zip(room.unbind(2), column, strict=True):
-                    row.copy_(segment.kv[layer])
+                torch.stack([segment.kv[layer] for segment in column], 2, out=room)
             start += room.shape[-2]
         whole[..., start:, :] = own
         return whole
