@@ -34,12 +34,10 @@ def published_head(width=24):
     return matrices | {f"layers.{n}.bias": torch.randn(shape[0]) for n, shape in sizes.items()}
 
 
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory):
+def save_packages(root):
     """Both packages as they are downloaded."""
     from open_clip.model import CLIP
 
-    root = tmp_path_factory.mktemp("models")
     clip, laion = root / "clip-vit-l-14", root / "laion-aesthetic"
     clip.mkdir(), laion.mkdir()
     torch.manual_seed(0)
@@ -47,6 +45,11 @@ def packages(tmp_path_factory):
     (clip / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": PREPROCESSING}))
     torch.save(published_head(), laion / FILE)
     return root
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    return save_packages(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

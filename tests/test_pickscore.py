@@ -43,12 +43,11 @@ def save_tokenizer(folder):
                             pad_token=end).save_pretrained(folder)  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def save_package(root):
     """A package as it is downloaded, with the positions that older files list."""
     from transformers import CLIPModel
 
-    folder = tmp_path_factory.mktemp("models") / "pickscore"
+    folder = root / "pickscore"
     torch.manual_seed(0)
     CLIPModel(config()).save_pretrained(folder)
     tensors = load_file(folder / "model.safetensors")
@@ -57,6 +56,11 @@ def folder(tmp_path_factory):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     save_tokenizer(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_package(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

@@ -50,12 +50,11 @@ def save_tokenizer(folder):
     fast.save_pretrained(folder)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def save_package(root):
     """A package as it is downloaded: the keys of the hub's file, which are not the class's."""
     from transformers import LlavaOnevisionForConditionalGeneration
 
-    folder = tmp_path_factory.mktemp("models") / "llava-onevision-0.5b"
+    folder = root / "llava-onevision-0.5b"
     torch.manual_seed(0)
     model = LlavaOnevisionForConditionalGeneration(config())
     with torch.no_grad():
@@ -71,6 +70,11 @@ def folder(tmp_path_factory):
     save_tokenizer(folder)
     (folder / "chat_template.json").write_text(json.dumps({"chat_template": TEMPLATE}))
     return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_package(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Verifier(Protocol):
     name: str
     cost: Cost           # of one image: flops_verifier and verifier_calls=1
-    max_batch: int       # images a call should take; scoring them takes < 150 ms on two CPU cores
+    max_batch: int       # images a call should take; our own score them in < 150 ms on two CPU cores
     weights_bytes: int   # of its networks
     image_bytes: int     # working memory for one image
 

@@ -16,6 +16,7 @@ from core.models.memory import weights_bytes
 from core.search.budget import Cost
 from core.search.errors import WeightsMissing
 from core.verifiers.clip_pixels import clip_pixels
+from core.verifiers.pretrained import images_a_call
 
 
 class Words:
@@ -40,11 +41,11 @@ class BlipRewardScore:
     """See core/verifiers/base.py."""
 
     name = "image_reward-1.0"
-    max_batch = 8
 
     def __init__(self, reward: BlipReward, words: Words):
         self.reward, self.words = reward, words
         self.cost = Cost(flops_verifier=reward.flops(), verifier_calls=1)
+        self.max_batch = images_a_call(reward, 8)
         self.weights_bytes = weights_bytes(reward)
         self.image_bytes = reward.image_bytes()
 

@@ -15,6 +15,7 @@ from core.models.linear_head import LinearHead
 from core.models.memory import weights_bytes
 from core.search.budget import Cost
 from core.verifiers.open_clip_score import OpenClip, load_shared
+from core.verifiers.pretrained import images_a_call
 
 PACKAGE, FILE = "laion-aesthetic", "sac+logos+ava1-l14-linearMSE.pth"
 
@@ -23,11 +24,11 @@ class LaionAesthetic:
     """See core/verifiers/base.py."""
 
     name = "aesthetic-laion"
-    max_batch = 16
 
     def __init__(self, clip: OpenClip, head: LinearHead):
         self.clip, self.head = clip, head
         self.cost = Cost(flops_verifier=clip.image_flops() + head.flops(), verifier_calls=1)
+        self.max_batch = images_a_call(clip.model, 16)
         self.weights_bytes = weights_bytes(clip.model, head)
         self.image_bytes = clip.image_bytes()
 

@@ -23,6 +23,7 @@ from core.models.memory import weights_bytes
 from core.search.budget import Cost
 from core.search.errors import WeightsMissing
 from core.verifiers.clip_pixels import rgb
+from core.verifiers.pretrained import images_a_call
 
 PACKAGE = "clip-vit-l-14"
 PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
@@ -75,11 +76,11 @@ class OpenClipScore:
     """See core/verifiers/base.py."""
 
     name = "clip_score-l14"
-    max_batch = 16
 
     def __init__(self, clip: OpenClip):
         self.clip = clip
         self.cost = Cost(flops_verifier=clip.image_flops() + clip.text_flops(), verifier_calls=1)
+        self.max_batch = images_a_call(clip.model, 16)
         self.weights_bytes = weights_bytes(clip.model)
         self.image_bytes = clip.image_bytes()
 

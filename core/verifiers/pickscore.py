@@ -16,7 +16,7 @@ from core.models import transformer_flops as flops
 from core.models.memory import weights_bytes
 from core.search.budget import Cost
 from core.verifiers.clip_pixels import clip_pixels
-from core.verifiers.pretrained import load_pretrained, load_tokenizer
+from core.verifiers.pretrained import images_a_call, load_pretrained, load_tokenizer
 
 PACKAGE = "pickscore"
 
@@ -25,11 +25,11 @@ class PickScore:
     """See core/verifiers/base.py."""
 
     name = "pickscore"
-    max_batch = 8
 
     def __init__(self, model: Any, tokenizer: Any):
         self.model, self.tokenizer = model, tokenizer
         self.cost = Cost(flops_verifier=_flops(model.config), verifier_calls=1)
+        self.max_batch = images_a_call(model, 8)
         self.weights_bytes = weights_bytes(model)
         self.image_bytes = _image_numbers(model.config.vision_config) * model.dtype.itemsize
 

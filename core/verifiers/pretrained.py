@@ -1,14 +1,21 @@
-"""Models in the folders that transformers reads, loaded strictly: nothing lacking, nothing left over."""
+"""Models of others: loaded strictly from folders that transformers reads, nothing lacking, nothing left over; and how
+many images they take at a time."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from core.search.errors import WeightsMissing
 
 NAMED = 3  # keys in a sentence
 WORDS = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model")  # a tokenizer has its words in one of these
+
+
+def images_a_call(model: nn.Module, most: int) -> int:
+    """On a CPU one: it takes a second or more, nothing is gained by more, and a person may want to stop in between."""
+    return 1 if next(model.parameters()).device.type == "cpu" else most
 
 
 def load_pretrained(cls: Any, folder: Path, device: str, dtype: torch.dtype) -> Any:

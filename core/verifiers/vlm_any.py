@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from core.models.memory import weights_bytes
 from core.search.budget import Cost
 from core.verifiers.clip_pixels import padded, rgb
-from core.verifiers.pretrained import load_pretrained, wrong
+from core.verifiers.pretrained import images_a_call, load_pretrained, wrong
 from core.verifiers.vlm_questions import ASK, UNDECIDED, about, first_tokens, questions
 
 SIDE, GREY = 448, 127  # px of every image, and what pads it to a square
@@ -29,12 +29,11 @@ NOMINAL = "a photo of a red car to the left of two green trees, with a small whi
 class AnyVlmJudge:
     """See core/verifiers/base.py."""
 
-    max_batch = 4
-
     def __init__(self, model: Any, processor: Any, name: str = "vlm_judge"):
         self.name, self.model, self.processor = name, model, processor
         self.yes, self.no = first_tokens(processor.tokenizer)
         self._options = {"logits_to_keep": 1} if "logits_to_keep" in signature(model.forward).parameters else {}
+        self.max_batch = images_a_call(model, 4)
         self.weights_bytes = weights_bytes(model)
         image = np.full((1, SIDE, SIDE, 3), GREY, np.uint8)
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:

@@ -26,7 +26,7 @@ from core.models.memory import weights_bytes
 from core.search.budget import Cost
 from core.verifiers.base import Verifier
 from core.verifiers.clip_pixels import padded, rgb
-from core.verifiers.pretrained import load_pretrained, load_tokenizer, wrong
+from core.verifiers.pretrained import images_a_call, load_pretrained, load_tokenizer, wrong
 from core.verifiers.vlm_questions import ASK, UNDECIDED, about, first_tokens, questions
 
 PACKAGE, LARGE, CHOICE = "llava-onevision-0.5b", "llava-onevision-7b", "BEAMSCOPE_VLM"
@@ -82,8 +82,6 @@ class Chat:
 class VlmJudge:
     """See core/verifiers/base.py."""
 
-    max_batch = 4
-
     def __init__(self, model: Any, chat: Chat, mean: list[float], std: list[float], name: str = "vlm_judge"):
         self.name, self.model, self.chat = name, model, chat
         self._mean, self._std = (torch.tensor(values)[:, None, None] for values in (mean, std))
@@ -91,6 +89,7 @@ class VlmJudge:
         self._tokens = len(chat.head) + prices.image_tokens(config) + ROOM
         flops = prices.image_flops(config) + prices.text_flops(config, self._tokens)
         self.cost = Cost(flops_verifier=flops, verifier_calls=1)
+        self.max_batch = images_a_call(model, 4)
         self.weights_bytes = weights_bytes(model)
         self.image_bytes = prices.image_numbers(config, self._tokens) * model.dtype.itemsize
 
