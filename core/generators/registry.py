@@ -40,9 +40,10 @@ def _infinity(size: str, pixels: int, vae: str, parameters: float, working: floa
 
 
 def _pipeline(name: str, description: str, load: str, packages: tuple[str, ...], parameters: float,
-              working: float) -> dict[str, Entry]:
-    """A diffusion model through diffusers, with both samplers. Its text encoders stay where it is."""
-    needs = Needs(packages, ("diffusers>=0.40,<1", "accelerate>=1.10,<2"), parameters=parameters, working=working)
+              before: float) -> dict[str, Entry]:
+    """A diffusion model through diffusers, with both samplers. Its text encoders make room where it is scarce."""
+    needs = Needs(packages, ("diffusers>=0.40,<1", "accelerate>=1.10,<2"), parameters=parameters, before=before,
+                  working=3e9)
     ode, target = frozenset({"signature", "renoise", "neighbours"}), f"core.generators.pipelines:{load}"
     return {
         name: Entry(f"{description}; ODE sampler", lazy(target), ode, needs=needs),
@@ -57,15 +58,15 @@ GENERATORS |= {
     **_infinity("8b", 1024, "infinity-vae-d56", 8.425e9, 9.3e9),
     **_infinity("8b-512", 512, "infinity-vae-d56", 8.425e9, 2.2e9),
     **_pipeline("flux-schnell", "FLUX.1 [schnell], 12 B parameters, 4 steps to 1024 px", "load_flux_schnell",
-                ("flux-schnell", "taef1"), 16.9e9, 3e9),
+                ("flux-schnell", "taef1"), 11.99e9, 4.89e9),
     **_pipeline("flux-dev", "FLUX.1 [dev], 12 B parameters, 28 steps to 1024 px, no commercial use",
-                "load_flux_dev", ("flux-dev", "taef1"), 16.9e9, 3e9),
+                "load_flux_dev", ("flux-dev", "taef1"), 11.99e9, 4.89e9),
     **_pipeline("sdxl", "Stable Diffusion XL, 2.6 B parameters, 30 steps to 1024 px", "load_sdxl",
-                ("sdxl", "taesdxl"), 3.47e9, 3e9),
+                ("sdxl", "taesdxl"), 2.65e9, 0.82e9),
     **_pipeline("sd35-medium", "Stable Diffusion 3.5 medium, 2.5 B parameters, 40 steps to 1024 px",
-                "load_sd35_medium", ("sd35-medium", "taesd3"), 8.13e9, 3e9),
+                "load_sd35_medium", ("sd35-medium", "taesd3"), 2.55e9, 5.58e9),
     **_pipeline("z-image-turbo", "Z-Image-Turbo, 6 B parameters, 8 steps to 1024 px", "load_z_image_turbo",
-                ("z-image-turbo", "taef1"), 10.26e9, 3e9),
+                ("z-image-turbo", "taef1"), 6.24e9, 4.02e9),
 }
 GENERATORS |= plugins("generators", GENERATORS, reserved="emoji-")   # whose prompts have to be of the emoji world
 

@@ -4,6 +4,15 @@ One adapter (diffusion.py), a family for each kind of network, and a load functi
 `load_NAME` with underscores, and the same with `_sde` for the sampler that draws at every step. Steps and guidance are
 those that the models' pages recommend; the share of fresh noise is a guess that real weights have not tested.
 
+At 1024 x 1024 pixels (parameters that predict, parameters that read the prompt; TFLOP a step and an image):
+
+    flux-schnell    11.90e9   4.89e9   69.5    278        sdxl             2.57e9   0.82e9   13.5   406
+    flux-dev        11.90e9   4.89e9   74.4   2083        sd35-medium      2.24e9   5.58e9   22.5   900
+                                                          z-image-turbo    6.15e9   4.02e9   55.6   445
+
+A finished image takes 10.5 TFLOP more to decode, a preview 0.57 with the small decoder. BEAMSCOPE_OFFLOAD says which
+networks are on a GPU: see lodging.py.
+
 Licences differ. FLUX.1 [dev] may not be used commercially, and the hub asks for an account that has agreed to that;
 Stable Diffusion 3.5 is free below a yearly revenue; core/packages.py says it of each.
 """

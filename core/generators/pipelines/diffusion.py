@@ -25,8 +25,10 @@ from torch import Tensor
 
 from core.generators.looks import signature
 from core.generators.pipelines.family import Family, Read
+from core.generators.pipelines.lodging import Lodging, Together
 from core.generators.pipelines.pictures import Pictures
 from core.generators.recipes import Draw, Neighbour, Operation, Recipe, Renoise, beginning, pack, unpack
+from core.generators.room import in_parts
 from core.models.memory import held_bytes, weights_bytes
 from core.models.weights import to_images
 from core.search.budget import Cost
@@ -59,11 +61,15 @@ class Diffusion:
     sharing_steps = frozenset()  # the draw comes before the pass
 
     def __init__(
-        self, name: str, family: Family, full: Pictures, quick: Pictures | None = None, device: str = "cpu",
-        max_batch: int = 1,
+        self, name: str, family: Family, full: Pictures, quick: Pictures | None = None,
+        lodging: Lodging | None = None, device: str = "cpu", max_batch: int = 1,
     ):
-        """`full` makes finished images, `quick` previews, where there is one. All networks are on `device`."""
+        """`full` makes finished images, `quick` previews, where there is one; both are on the device.
+
+        `lodging` brings the other networks there; without one they stay where they are.
+        """
         self.name, self.family, self.device, self.max_batch = name, family, device, max_batch
+        self.lodging = lodging or Together((family.encoders, (family.network,)), device)
         self.full, self.quick = full, quick or full
         self.noising, sampling = family.noising, family.sampling
         self.num_steps, self.eta = sampling.steps, sampling.eta
@@ -71,15 +77,19 @@ class Diffusion:
         self.branching_steps = frozenset(range(self.num_steps)) if self.eta else frozenset({0})
         self.abilities = SDE_ABILITIES if self.eta else ODE_ABILITIES
         self.start_cost = Cost(flops_generator=family.read_flops())
-        self.weights_bytes = weights_bytes(*family.encoders, family.network, full.network, self.quick.network)
+        self.weights_bytes = self.lodging.device_bytes + weights_bytes(full.network, self.quick.network)
         self._step_cost = Cost(nfe=1, tokens=family.tokens, flops_generator=family.step_flops())
-        self._read = lru_cache(PROMPTS_KEPT)(lambda prompt: family.read(prompt, device))
+        self._read = lru_cache(PROMPTS_KEPT)(self._read_anew)
 
         self.decode_cost, self.decode_bytes = self.preview_cost(0), self.preview_bytes(0)
 
     @torch.no_grad()
     def start(self, prompt: str) -> DiffusionState:
         return DiffusionState(self._read(prompt))
+
+    def _read_anew(self, prompt: str) -> Read:
+        self.lodging.enter(self.family.encoders)
+        return self.family.read(prompt, self.device)
 
     def step_cost(self, step: int) -> Cost:
         return self._step_cost
@@ -109,10 +119,17 @@ class Diffusion:
         self, states: Sequence[DiffusionState], recipes: Sequence[Recipe], taken: int, x: Sequence[Tensor]
     ) -> list[DiffusionState]:
         """The states whose latents have come to `x` by `taken` decisions: one prediction each."""
-        read, batch = states[0].read, torch.stack(list(x))
-        x0_hat = batch - self.noising.sigmas[taken - 1] * self.family.direction(batch, taken - 1, read)
+        read = states[0].read
+        self.lodging.enter((self.family.network,))
+        x0_hat = in_parts(lambda part: self._predicted(part, taken - 1, read), list(x), len(x))
         parts = zip(recipes, x, x0_hat, strict=True)
-        return [DiffusionState(read, recipe, taken, latent, image.clone()) for recipe, latent, image in parts]
+        return [DiffusionState(read, recipe, taken, latent, image) for recipe, latent, image in parts]
+
+    def _predicted(self, x: Sequence[Tensor], step: int, read: Read) -> list[Tensor]:
+        """The image [d, h, w] that each latent seems to have been made from."""
+        batch = torch.stack(list(x))
+        images = batch - self.noising.sigmas[step] * self.family.direction(batch, step, read)
+        return [image.clone() for image in images]
 
     def _noise(self, seed: int) -> Tensor:
         return torch.randn(self.family.latent, generator=torch.Generator().manual_seed(seed)).to(self.device)
@@ -177,8 +194,10 @@ class Diffusion:
         """Finished images from the full decoder, the others from the quick one."""
         if len({state.taken == self.num_steps for state in states}) == 2:
             return np.concatenate([self.preview([state]) for state in states])
-        latents = torch.stack([state.x0_hat for state in states])
-        return to_images(self._pictures(states[0].taken).pixels(latents))
+        pictures = self._pictures(states[0].taken)
+        latents = [state.x0_hat for state in states]
+        made = in_parts(lambda part: list(to_images(pictures.pixels(torch.stack(part)))), latents, len(latents))
+        return np.stack(made)
 
     def preview_cost(self, step: int) -> Cost:
         return Cost(flops_decoder=self._pictures(step).flops(self.family.latent), decodes=1)

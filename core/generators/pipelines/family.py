@@ -43,10 +43,11 @@ class Family(Protocol):
 
     pipeline: str  # its class in diffusers
     tiny: str  # package of the small decoder for its latents
+    reading: tuple[str, ...]  # the pipeline's networks that read the prompt; it may do without some
+    asking: str  # the one that is asked at every step
     sampling: Sampling
-    network: nn.Module  # the one that is asked at every step
-    encoders: tuple[nn.Module, ...]  # those that read the prompt
-    vae: nn.Module
+    encoders: tuple[nn.Module, ...]
+    network: nn.Module
     latent: tuple[int, int, int]  # d, h, w
     tokens: int  # of the image
     noising: Noising
@@ -94,9 +95,10 @@ def latent_shape(channels: int, side: int, factor: int, patch: int = 1) -> tuple
     return channels, side // factor, side // factor
 
 
-def present(*modules: nn.Module | None) -> tuple[nn.Module, ...]:
-    """Those that there are: some pipelines do without an encoder."""
-    return tuple(module for module in modules if module is not None)
+def networks(family: type[Family], pipe: Any) -> tuple[tuple[nn.Module, ...], nn.Module]:
+    """The encoders and the network that is asked."""
+    encoders = (getattr(pipe, name) for name in family.reading)
+    return tuple(encoder for encoder in encoders if encoder is not None), getattr(pipe, family.asking)
 
 
 def repeated(part: Tensor, count: int) -> Tensor:

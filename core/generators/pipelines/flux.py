@@ -13,7 +13,7 @@ from core.generators.pipelines.family import (
     falling_sigmas,
     flow_noising,
     latent_shape,
-    present,
+    networks,
     repeated,
     resolution_shift,
 )
@@ -27,10 +27,11 @@ class Flux:
     """The family; see core/generators/pipelines/family.py."""
 
     pipeline, tiny = "FluxPipeline", "taef1"
+    reading, asking = ("text_encoder", "text_encoder_2"), "transformer"
 
     def __init__(self, pipe: Any, sampling: Sampling):
-        self.pipe, self.network, self.sampling, self.vae = pipe, pipe.transformer, sampling, pipe.vae
-        self.encoders = present(pipe.text_encoder, pipe.text_encoder_2)
+        self.pipe, self.sampling = pipe, sampling
+        self.encoders, self.network = networks(type(self), pipe)
         self.latent = latent_shape(self.network.config.in_channels // 4, sampling.side, pipe.vae_scale_factor, 2)
         self.tokens = self.latent[1] * self.latent[2] // 4
         self.words = DEV_WORDS if self.network.config.guidance_embeds else SCHNELL_WORDS

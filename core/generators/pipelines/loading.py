@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from core.generators.pipelines.diffusion import Diffusion
-from core.generators.pipelines.family import Family, Sampling
+from core.generators.pipelines.family import Family, Sampling, networks
+from core.generators.pipelines.lodging import Lodging, lodged
 from core.generators.pipelines.pictures import FullPictures, Pictures, TinyPictures
 from core.packages import located, package
 from core.place import Place, place
@@ -28,9 +29,9 @@ def opened(name: str, family: type[Family], weights: str, sampling: Sampling) ->
     """
     require_libraries(name)
     where = place()
-    pipe, quick = _networks(weights, family.pipeline, family.tiny, where)
+    pipe, quick, lodging = _shared(weights, family, where)
     batch = BATCH.get(where.device, BATCH_ELSEWHERE)
-    return Diffusion(name, family(pipe, sampling), FullPictures(pipe.vae), quick, where.device, batch)
+    return Diffusion(name, family(pipe, sampling), FullPictures(pipe.vae), quick, lodging, where.device, batch)
 
 
 def require_libraries(name: str) -> None:
@@ -42,22 +43,28 @@ def require_libraries(name: str) -> None:
 
 
 @cache
-def _networks(weights: str, pipeline: str, tiny: str, where: Place) -> tuple[Any, Pictures | None]:
-    """The pipeline and the small decoder for its previews, None where that one is not downloaded."""
+def _shared(weights: str, family: type[Family], where: Place) -> tuple[Any, Pictures | None, Lodging]:
+    """The pipeline; the small decoder for its previews, None where that one is not downloaded; where networks lodge."""
     import diffusers
 
-    pipe = _read(weights, getattr(diffusers, pipeline), where)
-    pipe.set_progress_bar_config(disable=True)
-    for network in pipe.components.values():
-        if isinstance(network, torch.nn.Module):
-            network.eval().requires_grad_(False).to(where.device)
+    pipe = _read(weights, getattr(diffusers, family.pipeline), where)
+    encoders, network = networks(family, pipe)
+    for module in (*encoders, network, pipe.vae):
+        module.eval().requires_grad_(False)
     if pipe.vae.dtype == torch.float16 and pipe.vae.config.force_upcast:
         pipe.vae.float()  # it overflows in half precision
+    pipe.vae.to(where.device)
+    return pipe, _quick(family.tiny, where), lodged((encoders, (network,)), where.device)
+
+
+def _quick(tiny: str, where: Place) -> Pictures | None:
+    from diffusers import AutoencoderTiny
+
     try:
-        small = _read(tiny, diffusers.AutoencoderTiny, where)
+        small = _read(tiny, AutoencoderTiny, where)
     except WeightsMissing:
-        return pipe, None
-    return pipe, TinyPictures(small.eval().requires_grad_(False).to(where.device))
+        return None
+    return TinyPictures(small.eval().requires_grad_(False).to(where.device))
 
 
 def _read(weights: str, kind: Any, where: Place) -> Any:

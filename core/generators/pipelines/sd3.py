@@ -14,7 +14,7 @@ from core.generators.pipelines.family import (
     guided,
     halves,
     latent_shape,
-    present,
+    networks,
     repeated,
     resolution_shift,
 )
@@ -28,10 +28,11 @@ class StableDiffusion3:
     """The family; see core/generators/pipelines/family.py."""
 
     pipeline, tiny = "StableDiffusion3Pipeline", "taesd3"
+    reading, asking = ("text_encoder", "text_encoder_2", "text_encoder_3"), "transformer"
 
     def __init__(self, pipe: Any, sampling: Sampling):
-        self.pipe, self.network, self.sampling, self.vae = pipe, pipe.transformer, sampling, pipe.vae
-        self.encoders = present(pipe.text_encoder, pipe.text_encoder_2, pipe.text_encoder_3)
+        self.pipe, self.sampling = pipe, sampling
+        self.encoders, self.network = networks(type(self), pipe)
         config = self.network.config
         self.latent = latent_shape(config.in_channels, sampling.side, pipe.vae_scale_factor, config.patch_size)
         self.halves = halves(sampling.cfg)
@@ -42,11 +43,11 @@ class StableDiffusion3:
         self.noising = flow_noising(scheduler, sampling.steps, **settings)
 
     def read(self, prompt: str, device: str) -> Read:
-        guided = self.halves == 2
+        both = self.halves == 2
         text, no_text, pooled, no_pooled = self.pipe.encode_prompt(
-            prompt, None, None, device=device, do_classifier_free_guidance=guided, max_sequence_length=T5_WORDS
+            prompt, None, None, device=device, do_classifier_free_guidance=both, max_sequence_length=T5_WORDS
         )
-        if guided:
+        if both:
             text, pooled = torch.cat([no_text, text]), torch.cat([no_pooled, pooled])
         return text, pooled  # [G, T, D], [G, D]
 
@@ -69,8 +70,8 @@ class StableDiffusion3:
         return self.halves * (clip + encoder_flops(pipe.text_encoder_3, T5_WORDS))
 
     def step_bytes(self) -> int:
-        both = self.tokens + self.pipe.tokenizer_max_length + T5_WORDS
-        return self.halves * self.network.dtype.itemsize * WIDTHS * self.network.inner_dim * both
+        tokens = self.tokens + self.pipe.tokenizer_max_length + T5_WORDS
+        return self.halves * self.network.dtype.itemsize * WIDTHS * self.network.inner_dim * tokens
 
 
 def sd3_flops(transformer: nn.Module, tokens: int, words: int) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.generators.pipelines.family import Noising, Read, Sampling, guided, halves, latent_shape, present, repeated
+from core.generators.pipelines.family import Noising, Read, Sampling, guided, halves, latent_shape, networks, repeated
 from core.generators.pipelines.flops import attention_flops, encoder_flops, layer_flops
 
 MAPS = 16  # feature maps at full size, as wide as the first level, that a pass holds at once
@@ -17,25 +17,26 @@ class StableDiffusionXL:
     """The family; see core/generators/pipelines/family.py."""
 
     pipeline, tiny = "StableDiffusionXLPipeline", "taesdxl"
+    reading, asking = ("text_encoder", "text_encoder_2"), "unet"
 
     def __init__(self, pipe: Any, sampling: Sampling):
         if (kind := pipe.scheduler.config.prediction_type) != "epsilon":
             raise ValueError(f"this checkpoint predicts {kind!r}: only those that predict the noise are understood")
-        self.pipe, self.network, self.sampling, self.vae = pipe, pipe.unet, sampling, pipe.vae
-        self.encoders = present(pipe.text_encoder, pipe.text_encoder_2)
+        self.pipe, self.sampling = pipe, sampling
+        self.encoders, self.network = networks(type(self), pipe)
         self.latent = latent_shape(self.network.config.in_channels, sampling.side, pipe.vae_scale_factor)
         self.halves = halves(sampling.cfg)
         self.tokens = self.latent[1] * self.latent[2]
         self.noising = exploding_noising(pipe.scheduler, sampling.steps)
 
     def read(self, prompt: str, device: str) -> Read:
-        guided = self.halves == 2
+        both = self.halves == 2
         text, no_text, pooled, no_pooled = self.pipe.encode_prompt(
-            prompt, device=device, do_classifier_free_guidance=guided
+            prompt, device=device, do_classifier_free_guidance=both
         )
         side = self.sampling.side
         sizes = torch.tensor([[side, side, 0, 0, side, side]] * self.halves, dtype=text.dtype, device=text.device)
-        if guided:
+        if both:
             text, pooled = torch.cat([no_text, text]), torch.cat([no_pooled, pooled])
         return text, pooled, sizes  # [G, T, D], [G, D], [G, 6]
 

@@ -13,6 +13,7 @@ from core.generators.pipelines.family import (
     falling_sigmas,
     flow_noising,
     latent_shape,
+    networks,
     resolution_shift,
 )
 from core.generators.pipelines.flops import attention_flops, encoder_flops, layer_flops
@@ -27,10 +28,11 @@ class ZImage:
     """The family; see core/generators/pipelines/family.py."""
 
     pipeline, tiny = "ZImagePipeline", "taef1"
+    reading, asking = ("text_encoder",), "transformer"
 
     def __init__(self, pipe: Any, sampling: Sampling):
-        self.pipe, self.network, self.sampling, self.vae = pipe, pipe.transformer, sampling, pipe.vae
-        self.encoders = (pipe.text_encoder,)
+        self.pipe, self.sampling = pipe, sampling
+        self.encoders, self.network = networks(type(self), pipe)
         self.latent = latent_shape(self.network.in_channels, sampling.side, pipe.vae_scale_factor, 2)
         self.tokens = self.latent[1] * self.latent[2] // 4
         mu = resolution_shift(pipe.scheduler.config, self.tokens)

@@ -1,0 +1,113 @@
+"""Which networks are on the device: all of them, those at work, or a layer at a time.
+
+Weights never change, so that the copies in main memory stay good: a network leaves the device without being copied.
+Decoders are small and always there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from core.generators.room import free_bytes, let_go
+from core.models.memory import weights_bytes
+from core.search.errors import BadRequest
+
+OFFLOAD = "BEAMSCOPE_OFFLOAD"
+CHOICES = ("auto", "none", "model", "sequential")
+SPARE = 2e9  # bytes of the device that are left to what is computed, where the choice is automatic
+
+Group = Sequence[nn.Module]  # networks at work at the same time
+
+
+class Lodging(Protocol):
+    """`device_bytes` is the most that the weights of the groups take there at a time."""
+
+    device_bytes: int
+
+    def enter(self, group: Group) -> None:
+        """Have a group on the device, now that it is about to work."""
+
+
+def lodged(groups: Sequence[Group], device: str) -> Lodging:
+    """The groups as BEAMSCOPE_OFFLOAD says, or else with as much on the device as it has room for."""
+    choice = os.environ.get(OFFLOAD) or "auto"
+    if choice not in CHOICES:
+        raise BadRequest(f"unknown offload {choice!r}: choose {', '.join(CHOICES)} ({OFFLOAD})")
+    if choice == "auto":
+        free = free_bytes(torch.device(device)) if device.startswith("cuda") else None  # other devices share memory
+        choice = best_choice(groups, free)
+    return {"none": Together, "model": InTurns, "sequential": ByLayer}[choice](groups, device)
+
+
+def best_choice(groups: Sequence[Group], free: float | None) -> str:
+    """What a device with so much room allows; None: nothing is gained by leaving it."""
+    if free is None or free >= _bytes(groups) + SPARE:
+        return "none"
+    return "model" if free >= max(weights_bytes(*group) for group in groups) + SPARE else "sequential"
+
+
+def _bytes(groups: Sequence[Group]) -> int:
+    return weights_bytes(*(network for group in groups for network in group))
+
+
+class Together:
+    """Everything on the device."""
+
+    def __init__(self, groups: Sequence[Group], device: str):
+        self.device_bytes = _bytes(groups)
+        for group in groups:
+            for network in group:
+                network.to(device)
+
+    def enter(self, group: Group) -> None:
+        pass
+
+
+class InTurns:
+    """One group on the device; it stays until another is at work, and the encoders are once a prompt."""
+
+    def __init__(self, groups: Sequence[Group], device: str):
+        self.device_bytes = max(weights_bytes(*group) for group in groups)
+        self._device, self._inside = device, ()
+        self._homes = {tuple(group): _tensors(group) for group in groups}
+
+    def enter(self, group: Group) -> None:
+        if self._inside == tuple(group):
+            return
+        for tensor, home in self._homes.get(self._inside, ()):
+            tensor.data = home
+        let_go()
+        self._inside = tuple(group)
+        for tensor, home in self._homes[self._inside]:
+            tensor.data = _copied(home, self._device)
+
+
+def _copied(data: Tensor, device: str) -> Tensor:
+    return data.to(device)
+
+
+def _tensors(group: Group) -> list[tuple[Tensor, Tensor]]:
+    """Parameters and buffers of a group, each with its data in main memory."""
+    found = {id(t): t for network in group for t in (*network.parameters(), *network.buffers())}
+    return [(tensor, tensor.data) for tensor in found.values()]
+
+
+class ByLayer:
+    """Every layer goes to the device for the moment of its own work: slow, and the last resort."""
+
+    def __init__(self, groups: Sequence[Group], device: str):
+        from accelerate import cpu_offload
+
+        layers = [layer for group in groups for network in group for layer in network.modules()]
+        self.device_bytes = max(sum(tensor.nbytes for tensor in layer.parameters(recurse=False)) for layer in layers)
+        for group in groups:
+            for network in group:
+                cpu_offload(network, torch.device(device), offload_buffers=True)
+
+    def enter(self, group: Group) -> None:
+        pass
