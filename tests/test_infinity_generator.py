@@ -12,6 +12,7 @@ from core.generators import infinity, room
 from core.generators.infinity import Infinity, Sampling
 from core.models.infinity.bits import next_input
 from core.models.infinity.config import CONFIGS, config_of
+from core.models.infinity.kv import Segment
 from core.models.infinity.schedule import schedule_of
 from core.models.infinity.thumbnails import Thumbnails
 from core.models.infinity.transformer import InfinityTransformer
@@ -339,6 +340,30 @@ def test_where_memory_is_short_a_pass_is_split_and_the_bits_are_the_same(monkeyp
         split = generator.step(states, range(5))
         assert counts == parts and all(torch.equal(a.total, b.total) for a, b in zip(usual, split, strict=True))
         counts.clear()
+
+
+def test_on_a_gpu_that_is_too_small_keys_and_values_wait_in_main_memory(monkeypatch):
+    """No more than is needed, what the pass does not read first; the bits are the same."""
+    generator, parked = tiny(), []
+    states = generator.step([generator.start(PROMPT)] * 4, range(4))
+    states = generator.step(states, range(4))
+    usual = [state.total for state in generator.step(states[:2], [8, 9])]
+    monkeypatch.setattr(Segment, "park", lambda segment: parked.append(segment))
+    generator.device, need = torch.device("cuda"), 2 * generator.step_bytes(2)
+    others = {state.past for state in states[2:]}
+    each = states[2].past.kv.nbytes
+    for short, count in ((0, 0), (1, 1), (each + 1, 2), (2 * each + 1, 3), (10**9, 5)):
+        generator._on_device.clear()
+        generator._on_device.update(segment for state in states for segment in state.past.chain())
+        monkeypatch.setattr(infinity, "free_bytes", lambda device, short=short: need - short)
+        parked.clear()
+        outcomes = generator._roomy(states[:2], 2)
+        assert len(parked) == count and (set(parked) <= others if count <= 2 else others <= set(parked))
+        assert not generator._on_device & set(parked) and generator._on_device >= {past for _, past in outcomes}
+        grown = [generator._drawn(*one) for one in zip(states[:2], outcomes, [8, 9], strict=True)]
+        assert all(torch.equal(state.total, total) for state, total in zip(grown, usual, strict=True))
+    parked, others, outcomes, grown, states = [], [], [], [], []
+    assert not generator._on_device, "nothing here keeps what no state holds"
 
 
 def test_what_does_not_fit_into_main_memory_is_not_begun(monkeypatch):

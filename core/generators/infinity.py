@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -123,6 +124,7 @@ class Infinity:
         self.decode_bytes = self.preview_bytes(self.num_steps)
         self.weights_bytes = weights_bytes(model, vae)  # the text encoder makes room as soon as it has read a prompt
         self._read = lru_cache(PROMPTS_KEPT)(self._reading)
+        self._on_device: WeakSet[Segment] = WeakSet()  # of live states, and not parked
 
     # Growing
 
@@ -170,7 +172,7 @@ class Infinity:
         if self.device.type == "cpu" and free is not None and free < self._least(number, len(states)):
             raise OutOfMemory(self._no_room(states, number))  # the system would not refuse but end the process
         try:
-            return in_parts(lambda part: self._forward(part, number), states, size)
+            return in_parts(lambda part: self._roomy(part, number), states, size)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -186,6 +188,22 @@ class Infinity:
         mixed = mix_guidance(logits, self.sampling.cfg[number])
         probabilities = bit_probabilities(mixed, self.sampling.tau[number], self.sampling.top_p[number])
         return list(zip(probabilities, cache.segments(), strict=True))
+
+    def _roomy(self, states: Sequence[InfinityState], number: int) -> list[Outcome]:
+        """A pass on a GPU for which room is made first: other keys and values wait in main memory."""
+        if self.device.type != "cuda":
+            return self._forward(states, number)
+        short = len(states) * self.step_bytes(number) - free_bytes(self.device)
+        own = {segment for state in states for segment in chain(state.past)}
+        for segment in sorted(self._on_device, key=lambda one: (one in own, -one.kv.nbytes)):
+            if short <= 0:
+                break
+            short -= segment.kv.nbytes
+            segment.park()
+            self._on_device.discard(segment)
+        outcomes = self._forward(states, number)
+        self._on_device.update(segment for _, segment in outcomes if segment)
+        return outcomes
 
     def _least(self, number: int, count: int) -> int:
         """Bytes that a step of `count` distinct states takes if they pass one by one."""

@@ -1,7 +1,7 @@
 """Keys and values of earlier scales: one segment a scale, shared by all states that grew from it.
 
 A state knows its last segment, and through it the chain of those before. A forward pass gathers one layer at a time
-into a batch, so that the whole cache of a batch never exists twice.
+into a batch, so that the whole cache of a batch never exists twice; segments may therefore wait in main memory.
 
 Letters: G guided halves, B beams, H heads, n tokens of a scale, P tokens of the scales before, E head width.
 """
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Segment:
-    """One scale of one state, in a storage of its own."""
+    """One scale of one state, in a storage of its own, on the device or parked. Its numbers never change."""
 
     parent: Segment | None
     kv: Tensor  # [depth, 2, G, H, n, E]
@@ -25,6 +25,10 @@ class Segment:
     def chain(self) -> list[Segment]:
         """The first scale's segment first, this one last."""
         return [*(self.parent.chain() if self.parent else ()), self]
+
+    def park(self) -> None:
+        """To main memory. Passes go on reading it, at the speed of the way there."""
+        self.kv = self.kv.to("cpu")
 
 
 def chain(past: Segment | None) -> list[Segment]:
@@ -73,7 +77,7 @@ class KVBatch:
             if len(set(map(id, column))) == 1:
                 room.copy_(column[0].kv[layer][:, :, None].expand_as(room))
             else:
-                torch.stack([segment.kv[layer] for segment in column], 2, out=room)
+                torch.stack([segment.kv[layer].to(room.device) for segment in column], 2, out=room)
             start += room.shape[-2]
         whole[..., start:, :] = own
         return whole
