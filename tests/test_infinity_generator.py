@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.generators import infinity, room
+from core.generators import infinity, parking, room
 from core.generators.infinity import Infinity, Sampling
 from core.models.infinity.bits import next_input
 from core.models.infinity.config import CONFIGS, config_of
@@ -349,21 +349,30 @@ def test_on_a_gpu_that_is_too_small_keys_and_values_wait_in_main_memory(monkeypa
     states = generator.step(states, range(4))
     usual = [state.total for state in generator.step(states[:2], [8, 9])]
     monkeypatch.setattr(Segment, "park", lambda segment: parked.append(segment))
-    generator.device, need = torch.device("cuda"), 2 * generator.step_bytes(2)
-    others = {state.past for state in states[2:]}
-    each = states[2].past.kv.nbytes
+    others, each = {state.past for state in states[2:]}, states[2].past.kv.nbytes
+    wanted = 2 * generator.step_bytes(2) + parking.SPARE
     for short, count in ((0, 0), (1, 1), (each + 1, 2), (2 * each + 1, 3), (10**9, 5)):
-        generator._on_device.clear()
-        generator._on_device.update(segment for state in states for segment in state.past.chain())
-        monkeypatch.setattr(infinity, "free_bytes", lambda device, short=short: need - short)
+        generator.parking = parking.Parking(torch.device("cuda"))
+        generator.parking.add(segment for state in states for segment in state.past.chain())
+        monkeypatch.setattr(parking, "free_bytes", lambda device, short=short: wanted - short)
         parked.clear()
-        outcomes = generator._roomy(states[:2], 2)
-        assert len(parked) == count and (set(parked) <= others if count <= 2 else others <= set(parked))
-        assert not generator._on_device & set(parked) and generator._on_device >= {past for _, past in outcomes}
-        grown = [generator._drawn(*one) for one in zip(states[:2], outcomes, [8, 9], strict=True)]
+        grown = generator.step(states[:2], [8, 9])
         assert all(torch.equal(state.total, total) for state, total in zip(grown, usual, strict=True))
-    parked, others, outcomes, grown, states = [], [], [], [], []
-    assert not generator._on_device, "nothing here keeps what no state holds"
+        assert len(parked) == count and (set(parked) <= others if count <= 2 else others <= set(parked))
+        assert not generator.parking._here & set(parked)
+        assert generator.parking._here >= {state.past for state in grown}
+    parked, others, grown, states = [], [], [], []
+    assert not generator.parking._here, "nothing here keeps what no state holds"
+
+
+def test_room_is_made_for_decoding_too(monkeypatch):
+    generator, parked = tiny(), []
+    states = generator.step([generator.start(PROMPT)] * 2, range(2))
+    monkeypatch.setattr(Segment, "park", lambda segment: parked.append(segment))
+    generator.parking = parking.Parking(torch.device("cuda"))
+    generator.parking.add([states[0].past])
+    monkeypatch.setattr(parking, "free_bytes", lambda device: generator.preview_bytes(1))
+    assert len(generator.preview(states)) == 2 and parked == [states[0].past]
 
 
 def test_what_does_not_fit_into_main_memory_is_not_begun(monkeypatch):

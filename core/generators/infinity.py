@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
-from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.generators.looks import signature
+from core.generators.parking import Parking
 from core.generators.room import free_bytes, in_parts
 from core.models.infinity.bits import code, next_input, pack, unpack
 from core.models.infinity.conditioner import TextContext
@@ -124,7 +124,7 @@ class Infinity:
         self.decode_bytes = self.preview_bytes(self.num_steps)
         self.weights_bytes = weights_bytes(model, vae)  # the text encoder makes room as soon as it has read a prompt
         self._read = lru_cache(PROMPTS_KEPT)(self._reading)
-        self._on_device: WeakSet[Segment] = WeakSet()  # of live states, and not parked
+        self.parking = Parking(self.device)
 
     # Growing
 
@@ -172,7 +172,7 @@ class Infinity:
         if self.device.type == "cpu" and free is not None and free < self._least(number, len(states)):
             raise OutOfMemory(self._no_room(states, number))  # the system would not refuse but end the process
         try:
-            return in_parts(lambda part: self._roomy(part, number), states, size)
+            return in_parts(lambda part: self._forward(part, number), states, size)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -183,27 +183,15 @@ class Infinity:
         totals = torch.stack([state.total for state in states])  # [P, d, H, W]
         grid = next_input(totals, self.schedule, number) if number else None
         keep = number < self.num_steps - 1
+        needed = {segment for state in states for segment in chain(state.past)}
+        self.parking.make_room(len(states) * self.step_bytes(number), needed)
         cache = KVBatch([state.past for state in states], self.config.depth, keep)
         logits = self.model.step(number, grid, states[0].text, cache, self.schedule)  # [G, P, n, dt, 2]
         mixed = mix_guidance(logits, self.sampling.cfg[number])
         probabilities = bit_probabilities(mixed, self.sampling.tau[number], self.sampling.top_p[number])
-        return list(zip(probabilities, cache.segments(), strict=True))
-
-    def _roomy(self, states: Sequence[InfinityState], number: int) -> list[Outcome]:
-        """A pass on a GPU for which room is made first: other keys and values wait in main memory."""
-        if self.device.type != "cuda":
-            return self._forward(states, number)
-        short = len(states) * self.step_bytes(number) - free_bytes(self.device)
-        own = {segment for state in states for segment in chain(state.past)}
-        for segment in sorted(self._on_device, key=lambda one: (one in own, -one.kv.nbytes)):
-            if short <= 0:
-                break
-            short -= segment.kv.nbytes
-            segment.park()
-            self._on_device.discard(segment)
-        outcomes = self._forward(states, number)
-        self._on_device.update(segment for _, segment in outcomes if segment)
-        return outcomes
+        segments = cache.segments()
+        self.parking.add(segments)
+        return list(zip(probabilities, segments, strict=True))
 
     def _least(self, number: int, count: int) -> int:
         """Bytes that a step of `count` distinct states takes if they pass one by one."""
@@ -228,7 +216,9 @@ class Infinity:
         """Images of states that have taken the same number of steps; smaller than the image itself at first."""
         if self._is_thumbnail(taken := len(states[0].bits)):
             return np.stack(self._coloured(states))
-        free, each = free_bytes(self.device), self.preview_bytes(taken)
+        each = self.preview_bytes(taken)
+        self.parking.make_room(each)
+        free = free_bytes(self.device)
         size = len(states) if free is None else min(len(states), max(1, free // each))
         try:
             return np.stack(in_parts(self._decoded, states, size))
