@@ -8,6 +8,7 @@ import random
 from base64 import b64decode
 from itertools import combinations
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -332,6 +333,21 @@ def test_renoised_latents_are_as_if_noised_from_the_image_at_once(name, step):
     assert float((rest * noise).mean()) == pytest.approx(kept, abs=0.02 * sigmas[step - 1])
 
 
+@every_family
+def test_fresh_noise_is_as_strong_as_the_noise_it_replaces(name):
+    """Where the prediction is right a path of the SDE sampler has the noise of each step, as one of the ODE sampler."""
+    generator = made(name, 0.5)
+    x0, sigmas, keeps = torch.randn(generator.family.latent), generator.noising.sigmas, generator.noising.keeps
+    generator.family.direction = lambda x, step, read: (x - x0) / sigmas[step]  # whatever x, its image is x0
+    [state] = generator.step([generator.start(PROMPT)], [1])
+    noise = torch.randn(24, *x0.shape)
+    states = [type(state)(state.read, state.recipe, 1, keeps[0] * x0 + sigmas[0] * one, x0) for one in noise]
+    for step in range(1, STEPS):
+        states = generator.step(states, range(100 * step, 100 * step + 24))
+        rest = torch.stack([state.x for state in states]) - keeps[step] * x0
+        assert float(rest.std()) == pytest.approx(sigmas[step], rel=0.03)
+
+
 def test_there_is_no_way_back_to_where_a_state_has_not_been():
     generator = made("flux-schnell")
     states = full_path(generator)
@@ -530,11 +546,30 @@ def test_networks_in_turns_are_copied_to_the_device_and_leave_it_without_a_trace
     turns = lodging.InTurns((a, b), "cuda")
     for group, other in ((a, b), (b, a), (a, b)):
         copies.clear()
-        turns.enter(group)
-        turns.enter(list(group))
+        for _ in range(2):
+            with turns.using(group):
+                pass
         assert copies == ["cuda"] * sum(len([*part.parameters(), *part.buffers()]) for part in group)
         assert all(tensor.data_ptr() != homes[tensor] for part in group for tensor in part.parameters())
         assert all(tensor.data_ptr() == homes[tensor] for part in other for tensor in part.parameters())
+
+
+def test_networks_stay_on_the_device_until_their_work_is_done():
+    """A search and a picture for somebody who clicks run in different threads."""
+    a, b = [torch.nn.Linear(2, 2)], [torch.nn.Linear(3, 3)]
+    turns, order = lodging.InTurns((a, b), "cpu"), []
+
+    def other():
+        with turns.using(b):
+            order.append("b")
+
+    thread = Thread(target=other)
+    with turns.using(a):
+        thread.start()
+        thread.join(0.05)
+        order.append("a")
+    thread.join()
+    assert order == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -88,8 +88,8 @@ class Diffusion:
         return DiffusionState(self._read(prompt))
 
     def _read_anew(self, prompt: str) -> Read:
-        self.lodging.enter(self.family.encoders)
-        return self.family.read(prompt, self.device)
+        with self.lodging.using(self.family.encoders):
+            return self.family.read(prompt, self.device)
 
     def step_cost(self, step: int) -> Cost:
         return self._step_cost
@@ -120,8 +120,8 @@ class Diffusion:
     ) -> list[DiffusionState]:
         """The states whose latents have come to `x` by `taken` decisions: one prediction each."""
         read = states[0].read
-        self.lodging.enter((self.family.network,))
-        x0_hat = in_parts(lambda part: self._predicted(part, taken - 1, read), list(x), len(x))
+        with self.lodging.using((self.family.network,)):
+            x0_hat = in_parts(lambda part: self._predicted(part, taken - 1, read), list(x), len(x))
         parts = zip(recipes, x, x0_hat, strict=True)
         return [DiffusionState(read, recipe, taken, latent, image) for recipe, latent, image in parts]
 

@@ -7,7 +7,9 @@ Decoders are small and always there.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import RLock
 from typing import Protocol
 
 import torch
@@ -29,8 +31,8 @@ class Lodging(Protocol):
 
     device_bytes: int
 
-    def enter(self, group: Group) -> None:
-        """Have a group on the device, now that it is about to work."""
+    def using(self, group: Group) -> AbstractContextManager:
+        """Have a group on the device as long as it works."""
 
 
 def lodged(groups: Sequence[Group], device: str) -> Lodging:
@@ -64,26 +66,34 @@ class Together:
             for network in group:
                 network.to(device)
 
-    def enter(self, group: Group) -> None:
-        pass
+    def using(self, group: Group) -> AbstractContextManager:
+        return nullcontext()
 
 
 class InTurns:
-    """One group on the device; it stays until another is at work, and the encoders are once a prompt."""
+    """One group on the device, which stays until another is to work: the encoders are once a prompt.
+
+    Runs in several threads wait for each other's networks.
+    """
 
     def __init__(self, groups: Sequence[Group], device: str):
         self.device_bytes = max(weights_bytes(*group) for group in groups)
-        self._device, self._inside = device, ()
+        self._device, self._inside, self._at_work = device, (), RLock()
         self._homes = {tuple(group): _tensors(group) for group in groups}
 
-    def enter(self, group: Group) -> None:
-        if self._inside == tuple(group):
-            return
+    @contextmanager
+    def using(self, group: Group) -> Iterator[None]:
+        with self._at_work:
+            if self._inside != tuple(group):
+                self._swap(tuple(group))
+            yield
+
+    def _swap(self, group: Group) -> None:
         for tensor, home in self._homes.get(self._inside, ()):
             tensor.data = home
         let_go()
-        self._inside = tuple(group)
-        for tensor, home in self._homes[self._inside]:
+        self._inside = group
+        for tensor, home in self._homes[group]:
             tensor.data = _copied(home, self._device)
 
 
@@ -109,5 +119,5 @@ class ByLayer:
             for network in group:
                 cpu_offload(network, torch.device(device), offload_buffers=True)
 
-    def enter(self, group: Group) -> None:
-        pass
+    def using(self, group: Group) -> AbstractContextManager:
+        return nullcontext()
