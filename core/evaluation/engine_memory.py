@@ -48,17 +48,17 @@ def measured(width: int, branch: int) -> dict[str, Any]:
     prompt = bench.spec.prompt
     weights = sum(one.weights_bytes for one in (bench.generator, *bench.verifiers.values()))
     warm.run(prompt)
-    floor = _resident("VmRSS") - weights
+    floor = resident("VmRSS") - weights
     RESET.write_text("5")  # VmHWM begins anew
     _, search = bench.run(prompt)
-    peak, counted = _resident("VmHWM") - floor, search.tree.spent.peak_bytes
+    peak, counted = resident("VmHWM") - floor, search.tree.spent.peak_bytes
     return {
         "width": width, "branch": branch, "peak": peak, "counted": counted, "weights": weights, "floor": floor,
         "live and batch": counted - weights, "ratio": round(peak / counted, 4),
     }  # fmt: skip
 
 
-def _resident(field: str) -> int:
+def resident(field: str) -> int:
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field + ":"))
     return int(line.split()[1]) * 1024
 
