@@ -235,7 +235,8 @@ def _observed(spec: RunSpec, asked: str) -> RunSpec:
     """The spec with its observers: those asked for, or all others that load and are no dearer than a guide."""
     guides = Guide.parse(spec.verifier).members
     if asked in ("all", "none"):
-        cheap = [name for name, entry in VERIFIERS.items() if not entry.dear]
+        strange = GENERATORS[spec.generator].foreign
+        cheap = [name for name, entry in VERIFIERS.items() if not (entry.dear or strange and entry.native)]
         names = [name for name in cheap if asked == "all" and name not in guides and _ready(name)]
     else:
         names = [name for name in dict.fromkeys(asked.split(",")) if name not in guides]

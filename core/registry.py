@@ -46,6 +46,11 @@ class Entry:
         """Whether its weights are others' and large: it is loaded only where somebody asks for it by name."""
         return self.needs is not None and self.needs.parameters > 0
 
+    @property
+    def native(self) -> bool:
+        """Whether it was trained on the embedded world: a verifier that has nothing to say of other pictures."""
+        return self.needs is not None and bool(self.needs.assets)
+
 
 def lazy(target: str) -> Callable[[], Any]:
     """A loader that imports `module:function` and calls it, once a process."""

@@ -5,7 +5,7 @@ Cheap checks come first: nothing is loaded for a request that cannot be met.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,10 +45,19 @@ def check(spec: RunSpec) -> None:
     verifiers = {name: pick("verifier", VERIFIERS, name) for name in named(spec)}
     checked_params(spec.strategy, spec.params)
     require_abilities(spec.strategy, spec.generator, generator.abilities)
+    require_sight(spec.generator, verifiers)
     for name, entry in {spec.generator: generator, **verifiers}.items():
         require(name, entry)
     if spec.generator.startswith("emoji-"):
         _check_words(spec.prompt)
+
+
+def require_sight(generator: str, verifiers: Iterable[str]) -> None:
+    """Raises BadRequest where a verifier of the embedded world would be shown the pictures of a real model."""
+    blind = [name for name in verifiers if VERIFIERS[name].native]
+    if GENERATORS[generator].foreign and blind:
+        able = ", ".join(name for name, entry in VERIFIERS.items() if not entry.native)
+        raise BadRequest(f"{', '.join(blind)} of the embedded world cannot judge what {generator} makes: choose {able}")
 
 
 def _check_words(prompt: str) -> None:

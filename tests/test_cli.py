@@ -15,7 +15,7 @@ from PIL import Image
 
 from core import cli
 from core.generators.registry import GENERATORS
-from core.registry import Entry, lazy
+from core.registry import Entry, Needs, lazy
 from core.result_png import spec_in
 from core.runs import RunStore
 from core.search.errors import WeightsMissing
@@ -216,6 +216,16 @@ def test_a_dear_verifier_looks_on_only_when_it_is_named(world, monkeypatch):
     assert world.json("search", "digits")["best"]["scores"].keys() == {"closeness"}
     named = world.json("search", "digits", "--observers", "brightness")
     assert named["best"]["scores"].keys() == {"closeness", "brightness"}
+
+
+def test_verifiers_of_the_embedded_world_are_not_shown_the_pictures_of_real_models(world, monkeypatch):
+    """They read 128 px, and a search failed with that after its first passes had been paid for."""
+    monkeypatch.setitem(GENERATORS, "large", Entry("toy", lambda: world.generator, needs=Needs(parameters=1.0)))
+    monkeypatch.setitem(VERIFIERS, "native", Entry("mean pixel", Brightness, needs=Needs(assets=("tokenizer",))))
+    sentence = world.refused("search", "digits", "--generator", "large", "--verifier", "native")
+    assert sentence == "native of the embedded world cannot judge what large makes: choose closeness, brightness"
+    found = world.json("search", "digits", "--generator", "large")
+    assert found["best"]["scores"].keys() == {"closeness", "brightness"}
 
 
 class Telling(Closeness):
