@@ -27,11 +27,11 @@ TEMPLATE = (
 )
 
 
-def config(**text):
+def config(layers=2, side=56, width=32, **text):
     from transformers import LlavaOnevisionConfig, Qwen2Config, SiglipVisionConfig
 
-    vision = SiglipVisionConfig(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
-                                image_size=56, patch_size=14, vision_use_head=False)  # fmt: skip
+    vision = SiglipVisionConfig(hidden_size=width, intermediate_size=48, num_hidden_layers=layers,
+                                num_attention_heads=2, image_size=side, patch_size=14, vision_use_head=False)
     small = {"vocab_size": 64, "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2,
              "num_attention_heads": 4, "num_key_value_heads": 2, "tie_word_embeddings": True}  # fmt: skip
     return LlavaOnevisionConfig(vision_config=vision, text_config=Qwen2Config(**small | text), image_token_index=2,
@@ -170,11 +170,13 @@ def test_the_real_models_have_their_parameters_and_about_the_price_told(name, pa
     assert prices.image_flops(real) + prices.text_flops(real, tokens) == pytest.approx(flops, rel=0.05)
 
 
-def test_the_memory_is_about_what_is_said(judge):
-    """On a language model wide enough to be the real one's peak."""
+@pytest.mark.parametrize("sizes", [{"hidden_size": 192, "intermediate_size": 1024},
+                                   {"layers": 26, "side": 112, "width": 128}])  # fmt: skip
+def test_the_memory_is_about_what_is_said(judge, sizes):
+    """With a language model wide enough, or a tower deep enough, to be the real one's peak."""
     from transformers import LlavaOnevisionForConditionalGeneration
 
-    wide = LlavaOnevisionForConditionalGeneration(config(hidden_size=192, intermediate_size=1024)).eval()
+    wide = LlavaOnevisionForConditionalGeneration(config(**sizes)).eval()
     found = vlm_judge.VlmJudge(wide.requires_grad_(False), judge.chat, [0.5] * 3, [0.5] * 3)
     few, many = (peak_bytes(lambda n=n: found.score(PROMPT, images(n))) for n in (4, 8))
     assert 1 / 1.5 < found.image_bytes / ((many - few) / 4) < 1.5

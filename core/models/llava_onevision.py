@@ -33,8 +33,10 @@ def text_flops(config: Any, tokens: int) -> int:
 
 
 def image_numbers(config: Any, tokens: int) -> int:
-    """Numbers held at a time for one image, about: of its widest layer, in the tower or in the language model."""
+    """Numbers held at a time for one image, about: what all layers of the tower saw and an MLP's, or an MLP's in the
+    language model."""
     vision, text = config.vision_config, config.text_config
-    seeing = (image_tokens(config) - 1) * (4 * vision.hidden_size + 2 * vision.intermediate_size)
+    kept = (vision.num_hidden_layers + 4) * vision.hidden_size
+    seeing = (image_tokens(config) - 1) * (kept + 2 * vision.intermediate_size)
     reading = tokens * (5 * text.hidden_size + 3 * text.intermediate_size)
     return max(seeing, reading)

@@ -1,10 +1,10 @@
 """The verifier `vlm_judge`: a vision-language model answers the prompt's questions; the score is their mean
 log-probability of yes, 0 at best, for images of one prompt.
 
-LLaVA-OneVision (Li et al. 2024, Apache-2.0) with a Qwen2 of 0.5 B parameters: 1.8 GB in 16 bits, 1.4 TFLOP an image;
-`load_7b` takes that of 7 B: 16 GB, 14 TFLOP. BEAMSCOPE_VLM names another package, or a folder with any chat model of
-transformers that reads images: see core/verifiers/vlm_any.py for those of another architecture. The questions are those
-of core/verifiers/vlm_questions.py.
+LLaVA-OneVision (Li et al. 2024, Apache-2.0) with a Qwen2 of 0.5 B parameters: 1.8 GB in 16 bits, twice that and
+120 MB an image in float32; 1.4 TFLOP an image, 24 s on one busy CPU core. `load_7b` takes that of 7 B: 16 GB,
+14 TFLOP. BEAMSCOPE_VLM names another package, or a folder with any chat model of transformers that reads images: see
+core/verifiers/vlm_any.py for those of another architecture. The questions are those of core/verifiers/vlm_questions.py.
 
 An image is read whole, as the model reads one of several: 384 px, no tiles of higher resolution. All questions are
 asked in one forward pass: each sees the image and itself, at the positions that it would have alone. They share ROOM
