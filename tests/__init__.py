@@ -1,1 +1,1 @@
-import core  # noqa: F401  before torchvision: see core/torchvision_shim.py
+import core  # noqa: F401  before torch and torchvision: see core/__init__.py
