@@ -1,11 +1,13 @@
 """Serve Beamscope: `python app.py [--host HOST] [--port PORT] [--share] [--password PASSWORD] [--device DEVICE]
-[--dtype DTYPE]`."""
+[--dtype DTYPE]
+[--memory AMOUNT]`."""
 
 import argparse
 import os
 
 import uvicorn
 
+from core.machine import limit_memory
 from core.place import DEVICES, DTYPES, choose
 from core.runs import RunStore
 from core.search.errors import BadRequest
@@ -23,9 +25,12 @@ def main() -> None:
                         help="asked of every visitor (default: BEAMSCOPE_PASSWORD, which other users cannot read)")
     parser.add_argument("--device", help=f"of real models: {DEVICES} (BEAMSCOPE_DEVICE, else auto)")
     parser.add_argument("--dtype", help=f"of real models: auto, {', '.join(DTYPES)} (BEAMSCOPE_DTYPE, else auto)")
+    parser.add_argument("--memory", help="of every search and its models: MiB, or such as 12GB (BEAMSCOPE_MEMORY, else "
+                        "as much as there is)")
     args = parser.parse_args()
     try:
         choose(args.device, args.dtype)
+        limit_memory(args.memory)
     except BadRequest as error:
         parser.error(str(error))
     app = build_app(embedded_models(), RunStore(), password=args.password)

@@ -23,6 +23,7 @@ from core import answers
 from core.archive import lanes_of, write_archive
 from core.archive_read import import_run
 from core.generators.registry import GENERATORS
+from core.machine import limit_memory, memory_limit
 from core.packages import in_bytes
 from core.place import DEVICES, DTYPES, choose
 from core.reference import markdown, reference
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(argv)
         if "device" in args:
             choose(args.device, args.dtype)
+            limit_memory(args.memory)
         code = args.command(args)
         sys.stdout.flush()
         return code
@@ -122,6 +124,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_spritebench(bench)
     for command in (search, compare, resume, models, bench):
         command.add_argument("--device", help=f"of real models: {DEVICES} (BEAMSCOPE_DEVICE, else auto)")
+        command.add_argument("--memory", metavar="AMOUNT", help="weights, states and batches stay within it: MiB, or "
+                             "such as 12GB (BEAMSCOPE_MEMORY, else as much as there is)")
         command.add_argument("--dtype", help=f"of real models: auto, {', '.join(DTYPES)} (BEAMSCOPE_DTYPE, else auto)")
     for command in (search, compare, resume, replay, runs, export_, import_, models, bench):
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -158,7 +162,6 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--choose", action="store_true", help="you say at every choice who goes on, on the terminal")
     parser.add_argument("--seed", type=int, help="(0, or that of the node gone on from)")
     parser.add_argument("--dry-run", action="store_true", help="only say what it would cost and how long it would take")
-    parser.add_argument("--memory", type=int, metavar="MIB", help="weights, states and batches stay within it")
     parser.add_argument("--out", type=Path, metavar="DIR", help="also write best.png, run.json and previews there")
 
 
@@ -268,7 +271,7 @@ def _run(spec: RunSpec, args: argparse.Namespace) -> int:
         return _forecast(prepare(spec, timed=True), args)
     store, lanes = RunStore(), [prepare(spec)]
     _note_unknown(lanes[0].spec)
-    [(run, tree)] = perform(store, lanes, _memory(args))
+    [(run, tree)] = perform(store, lanes, memory_limit())
     image = export(store, run, tree, args.out) if args.out else _image(store, run, tree)
     if args.json:
         _print_json(summary(tree, run, image))
@@ -285,16 +288,12 @@ def _forecast(lane: Prepared, args: argparse.Namespace) -> int:
     return 0
 
 
-def _memory(args: argparse.Namespace) -> int | None:
-    return None if args.memory is None else args.memory * MEBI
-
-
 def _compare(args: argparse.Namespace) -> int:
     if args.dry_run:
         raise BadRequest("a comparison has no dry run: search --dry-run sizes one side, and the other is as large")
     store, lanes = RunStore(), prepare_pair(_spec(args), args.baseline)
     _note_unknown(lanes[0].spec)
-    names, results = ("ar", "diffusion"), perform(store, lanes, _memory(args))
+    names, results = ("ar", "diffusion"), perform(store, lanes, memory_limit())
     images = [
         export(store, run, tree, args.out / name) if args.out else _image(store, run, tree)
         for name, (run, tree) in zip(names, results, strict=True)

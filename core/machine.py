@@ -56,6 +56,7 @@ def limit_memory(text: str | None) -> None:
     Where it is set it is also believed to be there, so that a guess that is too low can be corrected.
     """
     if text is not None:
+        read_memory(text)
         os.environ[MEMORY] = text
     memory_limit()
 

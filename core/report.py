@@ -27,6 +27,7 @@ def summary(tree: Tree, run: str, image: Path | None) -> dict[str, Any]:
         "cost": {**vars(tree.spent), "flops": tree.spent.flops},
         "resumed": spec.origin and {"run": spec.origin.run, "node": spec.origin.node, "regret": tree.regret()},
         "nodes": len(tree.nodes), "pruned": len(_pruned(tree)), "scales": tree.num_steps,
+        "notes": [event.message for event in tree.shrunk],
     }
 
 
@@ -51,6 +52,7 @@ def in_words(tree: Tree, run: str, image: Path | None) -> Iterator[str]:
         scores = " · ".join(f"{name} {score:.3f}" for name, score in best["scores"].items())   # the guide's first
         yield f"best   node {best['node']}, {scores}"
         yield f"image  {best['image']}"
+    yield from (f"note   {event.message}" for event in tree.shrunk)
     if spec.origin:
         yield f"regret {_regret(tree)}"
     yield f"cost   {_spent(cost)}, {cost.cache_hits} scores found again, {tree.seconds:.1f} s, {_mebi(cost)}"

@@ -14,7 +14,7 @@ from core.request import Prepared
 from core.runs import RunStore
 from core.runs_writer import RunWriter
 from core.search.budget import GIGA
-from core.search.events import Finished
+from core.search.events import Finished, Shrunk
 from core.search.search import Search
 from core.search.steering import Hands
 from core.search.tree import Tree
@@ -37,6 +37,8 @@ def perform(store: RunStore, lanes: Sequence[Prepared], memory_limit: int | None
         writers = [stack.enter_context(writer) for writer in _writers(store, lanes)]
         for lane, event in race(*(search.run() for search in searches)):
             writers[lane].append(event)
+            if isinstance(event, Shrunk):
+                progress.say(event.message)
             progress.show([search.tree for search in searches])
             if searches[lane].hands.waiting and not stop.is_set():
                 answer(searches[lane].hands, store.folder(writers[lane].run) / "previews")
@@ -75,6 +77,10 @@ class _Progress:
     def show(self, trees: Sequence[Tree]) -> None:
         spent = sum(tree.spent.flops for tree in trees)
         self._draw(trees, min(1.0, spent / self.flops), f"{spent / GIGA:.1f} of {self.flops / GIGA:.1f} GFLOP")
+
+    def say(self, message: str) -> None:
+        """A line of its own."""
+        print(f"{chr(10) * self.live}note: {message}", file=sys.stderr, flush=True)
 
     def close(self, trees: Sequence[Tree]) -> None:
         """All is done, also where equal candidates or an early end have made it cheaper than forecast."""

@@ -187,6 +187,10 @@ def _check_nodes(event: ev.Event, tree: Tree) -> None:
         _check_choice(event, tree)
     if isinstance(event, ev.Asked):
         _check_question(event, tree)
+    if isinstance(event, ev.Shrunk):
+        checked_params(tree.spec.strategy, {**tree.spec.params, **event.params})
+        if not 0 <= event.step <= tree.num_steps:
+            raise BadLog(f"there is no step {event.step}")
     if isinstance(event, ev.Improved | ev.Judged | ev.Picked) and not _is_finished(event, tree):
         raise BadLog(f"node {event.node} has no finished image")
 

@@ -39,8 +39,9 @@ def endpoints(context: Context) -> dict[str, Callable[..., Any]]:
         """Search for the best picture of a prompt and stream how the tree of candidates grows.
 
         Every answer has run (its id), link, state (waiting, running, done, budget, cancelled or failed), queue (place
-        in line and seconds, or null), nodes, kept, pruned, gflop, seconds and best: node, score and image, the
-        address of the best finished picture. The last one is the result; get_run then tells of every node.
+        in line and seconds, or null), nodes, kept, pruned, gflop, seconds, notes (of memory that was too
+        small) and best: node, score and image, the address of the best finished picture. The last one is the result;
+        get_run then tells of every node.
 
         Args:
             prompt: What the picture should show, such as "a red car to the left of a tree".
@@ -143,6 +144,7 @@ def _lane(lane: Reader, status: str) -> Reply:
         "gflop": tree.spent.flops / GIGA,
         "nfe": tree.spent.nfe,
         "seconds": tree.seconds,
+        "notes": [event.message for event in tree.shrunk],
         "best": _best(tree, lane.run),
     }
 

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, Literal
 
 from core.compare import race
+from core.machine import memory_limit
 from core.runs import RunStore, RunWriter
 from core.search.errors import BadRequest
 from core.search.events import Event, Expanded, Pruned, RunSpec
@@ -112,7 +113,8 @@ def lanes_of(
     """(lane, event) of lanes side by side. Only the first heeds `hands`."""
     lanes = [
         Search(models.generator(spec.generator), models.verifiers_of(spec), spec, cancel.is_set,
-               display=index == 0 or _is_drawn(spec, models), hands=None if index else hands).run()
+               display=index == 0 or _is_drawn(spec, models), memory_limit=memory_limit(),
+               hands=None if index else hands).run()
         for index, spec in enumerate(specs)
     ]  # fmt: skip
     return race(*lanes)

@@ -97,9 +97,14 @@ def _frames(context: Context, request: Any, visitor: str) -> Reply:
         "state": context.runner.state(run),
         "own": context.library.owns(run, visitor),
         "queue": context.runner.queue(run),
-        "notice": _notice(context, run, states[:count]) or _silent(pair[0]),
+        "notice": _notice(context, run, states[:count]) or _shrunk(pair) or _silent(pair[0]),
         "retry": _retry(pair[:1] if earlier else pair),
     }
+
+
+def _shrunk(readers: list[Reader]) -> str | None:
+    """That memory was too small for a search, and what it did then; the last thing that it did."""
+    return next((strings.sentence(reader.tree.shrunk[-1].message) for reader in readers if reader.tree.shrunk), None)
 
 
 def _silent(reader: Reader) -> str | None:

@@ -16,7 +16,7 @@ from demo.launch import launch, require_models
 def offered(trees: Sequence[Tree]) -> tuple[str, int] | None:
     """The parameter of the searcher to turn down, and to what; None where memory sufficed or nothing is smaller."""
     short = any(isinstance(tree.end, Failed) and tree.end.code == OutOfMemory.code for tree in trees)
-    return smaller(trees[0].spec) if short and trees[0].spec else None
+    return smaller(trees[0].spec_now) if short and trees[0].spec else None
 
 
 def begin(context: Context, run: Any, request: Any) -> str:
@@ -27,7 +27,7 @@ def begin(context: Context, run: Any, request: Any) -> str:
     if less is None:
         raise BadRequest(strings.NOT_RETRIED)
     require_models(context.models)
-    spec = trees[0].spec
+    spec = trees[0].spec_now
     spec = replace(spec, params={**spec.params, less[0]: less[1]})
     beside = trees[1].spec.strategy if len(trees) > 1 and trees[1].spec else settings.NO_BASELINE
     plan = settings.plan(context.models, spec, beside)

@@ -26,7 +26,8 @@ from core.verifiers.registry import VERIFIERS
 from tests.toy import Brightness, Closeness, ToyGenerator
 
 ROOT = Path(__file__).parents[1]
-KEYS = {"run", "prompt", "strategy", "verifier", "seed", "best", "cost", "resumed", "nodes", "pruned", "scales"}
+KEYS = {"run", "prompt", "strategy", "verifier", "seed", "best", "cost", "resumed", "nodes", "pruned", "scales",
+        "notes"}  # fmt: skip
 
 
 class World:
@@ -280,10 +281,12 @@ def test_a_dry_run_forecasts_and_runs_nothing(world):
     assert code == 0 and [line.split()[0] for line in out.splitlines()] == ["run", "cost", "time"]
 
 
-def test_a_memory_limit_is_kept_or_said(world):
+def test_a_memory_limit_is_kept_or_said(world, monkeypatch):
+    monkeypatch.setenv("BEAMSCOPE_MEMORY", "")   # what the command sets is undone
+    assert "give MiB, such as 8000" in world.refused("search", "digits", "--memory", "0")
     assert world.json("search", "digits", "--memory", "1")["cost"]["peak_bytes"] <= 2**20
-    code, _, err = world.run("search", "digits", "--memory", "0")
-    assert code == 2 and "the memory limit of 0 MiB is reached" in err
+    code, _, err = world.run("search", "digits", "--memory", "0.002")
+    assert code == 1 and "out of memory" in err and "the memory limit of 0 MiB is reached" in err
 
 
 def test_resume_goes_on_from_any_node_and_tells_the_regret(world):

@@ -22,6 +22,7 @@ from core.search.events import (
     Pruned,
     RunSpec,
     Scored,
+    Shrunk,
     Steered,
     from_json,
 )
@@ -152,7 +153,8 @@ def test_every_kind_of_event_survives_json():
     _, events = searched("beam_search", {"look": "rollout"}, judge="brightness")
     events += [Cancelled(seq=0, seconds=0.5, node=None), Failed(seq=1, seconds=0.5, code="x", message="y"),
                Asked(seq=2, seconds=0.5, step=1, candidates=(3, 1), keep=1),
-               Steered(seq=3, seconds=0.5, node=1, action="pin"), Picked(seq=4, seconds=0.5, node=1, images={1: None})]
+               Steered(seq=3, seconds=0.5, node=1, action="pin"), Picked(seq=4, seconds=0.5, node=1, images={1: None}),
+               Shrunk(seq=5, seconds=0.5, step=1, message="z", params={"width": 1}, given_up=(3, 1))]
     assert {event.kind for event in events} == set(KINDS)
     for event in events:
         data = json.loads(json.dumps(event.to_json()))

@@ -152,6 +152,12 @@ class Ledger:
                     f"only {amount(currency, max(0.0, limit - have))} are left"
                 )
 
+    def forgive(self, lost: Cost) -> None:
+        """Let the budget not count what was spent for nothing; time is up when it is up."""
+        limits = self.budget.limits
+        raised = {name: limit + getattr(lost, name) for name, limit in limits.items() if name != "seconds"}
+        self.budget = replace(self.budget, **raised)
+
     def clock(self, seconds: float) -> None:
         self.pending += Cost(seconds=seconds)
 

@@ -60,7 +60,7 @@ class Origin:
 class RunSpec:
     """All that decides a run: the same spec on the same weights gives the same events but for seconds.
 
-    (Unless its budget is one of seconds, or a person chooses or steers: what they did is in the events.)
+    (Unless its budget is one of seconds, memory is too small, or a person chooses or steers: that is in the events.)
     """
 
     prompt: str
@@ -257,6 +257,17 @@ class Picked(WithImages):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shrunk(Event):
+    """Memory was too small: calls hold less from now on, or, with `params`, the strategy begins anew with these."""
+
+    kind: ClassVar[str] = "shrunk"
+    step: int                                          # that was being computed
+    message: str                                       # for people
+    params: dict[str, int] = field(default_factory=dict)
+    given_up: tuple[int, ...] = _decoded(tuple, default=())   # nodes that had not lost and will not be grown
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finished(Event):
     kind: ClassVar[str] = "finished"
     node: int                                          # a person's pick, the judge's choice, or else the guide's
@@ -283,8 +294,8 @@ TERMINAL = (Finished, Cancelled, Failed)
 KINDS: dict[str, type[Event]] = {
     cls.kind: cls
     for cls in (
-        Started, Expanded, Previewed, Scored, Asked, Steered, Pruned, Improved, Judged, Picked, Finished, Cancelled,
-        Failed,
+        Started, Expanded, Previewed, Scored, Asked, Steered, Pruned, Improved, Judged, Picked, Shrunk, Finished,
+        Cancelled, Failed,
     )
 }
 

@@ -1,4 +1,4 @@
-"""A run that memory was too small for, and the smaller one to try instead. Knows no models."""
+"""A run that memory was too small for: the smaller one to try instead, and what is told. Knows no models."""
 
 from __future__ import annotations
 
@@ -25,9 +25,20 @@ def smaller(spec: RunSpec) -> tuple[str, int] | None:
     return None
 
 
-def out_of_memory(spec: RunSpec, tree: Tree, step: int) -> str:
+def narrowed(tree: Tree, step: int, less: tuple[str, int]) -> str:
+    """What is told of a run that begins anew and smaller."""
+    name, value = less
+    return f"out of memory {at(tree.label(step))}: the search begins anew with {name} {value}"
+
+
+def halved(tree: Tree, step: int, size: int) -> str:
+    """What is told where a call held too much; which results come of it does not change."""
+    return f"out of memory {at(tree.label(step))} with {size} at a time: fewer at a time from here on"
+
+
+def out_of_memory(tree: Tree, step: int) -> str:
     """What is told of a run that ended so."""
-    less = smaller(spec)
+    less = smaller(tree.spec_now)
     advice = f"search again with {less[0]} {less[1]}" if less else "free some memory and search again"
     return f"out of memory {at(tree.label(step))}; the tree so far is kept: {advice}"
 

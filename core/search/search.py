@@ -23,13 +23,15 @@ from core.search.budget import Cost, Ledger, amount
 from core.search.calls import Calls, Stop
 from core.search.errors import BadRequest, BeamscopeError, BudgetExhausted, OutOfMemory, is_out_of_memory
 from core.search.guide import Guide
+from core.search.memory import let_go
 from core.search.previews import preview_cost
-from core.search.retry import out_of_memory
+from core.search.retry import halved as halved_said
+from core.search.retry import narrowed, out_of_memory, smaller
 from core.search.scoring import Scoring, Sight, check_loaded, named
 from core.search.states import SEEDS, Held, States, derive_seed
 from core.search.steering import Hands
 from core.search.strategies.registry import checked_params, get_strategy, require_abilities, require_continues
-from core.search.tree import Node, Tree
+from core.search.tree import GIVEN_UP, Node, Tree
 
 T = TypeVar("T")
 Steps = Generator[ev.Event, None, T]   # yields events, returns a T
@@ -73,6 +75,7 @@ class Search:
         self._states = States(generator, self._calls, self._scoring)
         self._finalists: list[tuple[float, int, Sight]] = []   # (score, node, finished image), the best first
         self._picked: tuple[float, int, Sight] | None = None   # what a person took instead of the first of these
+        self._lost = Cost()   # spent before the strategy last began
         self._next_seq = 0
 
     # The run
@@ -94,7 +97,7 @@ class Search:
                 ev.Started, spec=self.spec, num_steps=self.generator.num_steps,
                 step_labels=tuple(self.generator.step_labels),
             )
-            reason = yield from self._until_budget(get_strategy(self.spec.strategy).run(self, **self.params))
+            reason = yield from self._whatever_memory()
             yield from self._conclude(reason)
         except Stop:
             best = self.tree.best()
@@ -111,7 +114,7 @@ class Search:
             self._states.held.clear()
             self._finalists.clear()
             step = self._calls.step
-            message = out_of_memory(self.spec, self.tree, step)
+            message = out_of_memory(self.tree, step)
             if isinstance(error, OutOfMemory):   # the model's own words say how much there is room for
                 message += f" ({_one_line(error)})"
             return {"code": OutOfMemory.code, "message": message, "step": step}
@@ -120,9 +123,51 @@ class Search:
         code = error.code if isinstance(error, BeamscopeError) else "model_error"
         return {"code": code, "message": _one_line(error)}
 
+    def _whatever_memory(self) -> Steps[str]:
+        """The strategy to its end. Where memory is used up it begins anew and smaller, as long as that is possible.
+
+        Where a person chooses it is not: their choices would be lost.
+        """
+        while True:
+            try:
+                return (yield from self._until_budget(get_strategy(self.spec.strategy).run(self, **self.params)))
+            except Exception as error:
+                less = smaller(self.tree.spec_now) if is_out_of_memory(error) else None
+                if less is None or self.spec.chooser == "person":
+                    raise
+                log.warning("the search begins anew with %s %d: %s", *less, error)
+            yield from self._begin_anew(less)   # here, where the error no longer holds on to what filled the memory
+
+    def _begin_anew(self, less: tuple[str, int]) -> Steps[None]:
+        """Let all states go. What was spent stays told, and the budget does not count it a second time."""
+        self._states.held.clear()
+        let_go()
+        yield from self._halved()
+        self.params = {**self.params, less[0]: less[1]}
+        self.ledger.forgive(self._since_start())
+        lost = tuple(node.id for node in self.tree.nodes.values() if node.parent is not None
+                     and node.status in ("live", "kept"))
+        step = self._calls.step
+        yield self._event(ev.Shrunk, step=step, message=narrowed(self.tree, step, less), params=dict([less]),
+                          given_up=lost)
+
+    def _since_start(self) -> Cost:
+        """What was spent since the strategy last began."""
+        spent, before = self.ledger.spent, self._lost
+        self._lost = spent
+        return spent + -1 * before
+
+    def _halved(self) -> Steps[None]:
+        """Tell of the calls that were made in parts because memory was too small."""
+        halved, self._calls.halved = self._calls.halved, []
+        for step, size in halved:
+            yield self._event(ev.Shrunk, step=step, message=halved_said(self.tree, step, size))
+
     def _until_budget(self, steps: Steps) -> Steps[str]:
         try:
-            yield from steps
+            for event in steps:
+                yield event
+                yield from self._halved()
         except BudgetExhausted as end:
             if self.tree.best() is None:
                 yield from self._hurry(end)
@@ -144,7 +189,7 @@ class Search:
         if not self.insurance.nfe and self._calls.seconds < (self.spec.budget_seconds or math.inf):
             raise end
         self.ledger.budget, self.ledger.reserved = replace(self.ledger.budget, seconds=None), self._owed
-        if not self.tree.nodes:
+        if not self._states.held:
             yield from self.start()
         front = [self.tree.nodes[id] for id, held in self._states.held.items() if held.state is not None]
         best = min(front, key=lambda node: (-node.step, *_rank(node)))
@@ -157,6 +202,7 @@ class Search:
             yield self._event(ev.Picked, node=node, images={node: sight.image})
         elif self.spec.judge:
             score, node, sight = yield from self._judge()
+        yield from self._halved()
         yield self._event(
             ev.Finished, node=node, score=score, scores=self._scoring.observed(sight), reason=reason
         )
@@ -206,6 +252,9 @@ class Search:
         """The root: the bare prompt, or the node of an earlier run from which this one goes on."""
         origin = self.spec.origin
         held = Held(self._thawed(origin) if origin else self._begun())
+        if self.tree.nodes:   # anew: what grew before stays in the tree
+            self._states.add({0: held})
+            return self.tree.nodes[0]
         [root] = yield from self._add(
             [(None, 0, self.spec.seed)], [held], origin.step if origin else 0, "thaw" if origin else "step"
         )
@@ -436,7 +485,7 @@ class Search:
         return births
 
     def _has_grown(self, node: Node) -> bool:
-        return any(child.made == "step" for child in self.tree.children(node.id))
+        return any(child.made == "step" and child.rule != GIVEN_UP for child in self.tree.children(node.id))
 
     def _add_children(
         self, born: Sequence[tuple[Node, int]], held: Sequence[Held], step: int, made: ev.Made

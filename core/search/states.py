@@ -105,15 +105,18 @@ class States:
         groups = _groups(keys if shares else range(len(states)))
         one = self._generator.step_cost(step)
         draw, forward = Cost(nfe=one.nfe, tokens=one.tokens), Cost(flops_generator=one.flops_generator)
-        grown: list[Any] = [None] * len(states)
-        for batch in self._calls.split(groups, self._generator.max_batch, self._generator.step_bytes(step)):
+
+        def price(batch: Sequence[Sequence[int]]) -> Cost:
+            return draw * sum(map(len, batch)) + forward * len(batch)
+
+        def step_of(batch: Sequence[Sequence[int]]) -> list[tuple[int, Any]]:
             rows = [row for group in batch for row in group]
             shared = [states[group[0]] for group in batch for _ in group]   # one object where states are equal
-            price = draw * len(rows) + forward * len(batch)
-            made = self._calls.one(price, self._generator.step, shared, [seeds[row] for row in rows])
-            for row, state in zip(rows, made, strict=True):
-                grown[row] = state
-        return grown
+            return list(zip(rows, self._generator.step(shared, [seeds[row] for row in rows]), strict=True))
+
+        most, each = self._generator.max_batch, self._generator.step_bytes(step)
+        grown = dict(self._calls.spread(groups, most, each, price, step_of))
+        return [grown[row] for row in range(len(states))]
 
     # Looking
 

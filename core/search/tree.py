@@ -22,6 +22,9 @@ RULES = {
 }
 
 
+GIVEN_UP = "out_of_memory"   # the rule of nodes that no choice pruned
+
+
 @dataclass(frozen=True)
 class Node:
     """A state in the tree, with all that was found out about it. Fields up to `made` as in NewNode."""
@@ -67,6 +70,7 @@ class Tree:
     improvements: tuple[tuple[float, int, float], ...] = ()   # (total FLOPs spent, node, score)
     asked: ev.Asked | None = None                             # the question that is open
     judged: ev.Judged | None = None
+    shrunk: tuple[ev.Shrunk, ...] = ()                        # memory was too small, and what followed
     picked: int | None = None                                 # the node whose finished image a person took
     end: ev.Finished | ev.Cancelled | ev.Failed | None = None
 
@@ -102,6 +106,12 @@ class Tree:
         before = origin.winner.get(self.spec.verifier) if origin else None
         return None if before is None or self.best_score() is None else self.best_score() - before
 
+    @property
+    def spec_now(self) -> ev.RunSpec | None:
+        """The spec with the parameters that the strategy began anew with, if it did."""
+        params = [(name, value) for event in self.shrunk for name, value in event.params.items()]
+        return replace(self.spec, params={**self.spec.params, **dict(params)}) if params else self.spec
+
     def path(self, id: int) -> list[Node]:
         """From the root to the node, both included."""
         node, path = self.nodes[id], []
@@ -127,6 +137,8 @@ class Tree:
     def why(self, id: int) -> str:
         """Why the node was pruned or kept, from scores that were computed and nothing else."""
         node = self.nodes[id]
+        if node.rule == GIVEN_UP:
+            return "Given up: memory was too small to go on from here, and the search began anew and smaller."
         if node.rank is None:
             return self._why_unranked(node)
         ranked = f"ranked {node.rank + 1} of {node.of} at {self.label(node.step)}, {node.keeps} kept"
@@ -268,6 +280,11 @@ def _picked(tree: Tree, event: ev.Picked) -> Tree:
     return replace(tree._changed({event.node: {"has_final": True}}), picked=event.node)
 
 
+def _shrunk(tree: Tree, event: ev.Shrunk) -> Tree:
+    lost = {"status": "pruned", "rule": GIVEN_UP}
+    return replace(tree._changed(dict.fromkeys(event.given_up, lost)), shrunk=(*tree.shrunk, event))
+
+
 def _improved(tree: Tree, event: ev.Improved) -> Tree:
     return replace(tree, improvements=(*tree.improvements, (tree.spent.flops, event.node, event.score)))
 
@@ -279,6 +296,6 @@ def _ended(tree: Tree, event: Any) -> Tree:
 _APPLY: dict[type[ev.Event], Callable[[Tree, Any], Tree]] = {
     ev.Started: _started, ev.Expanded: _expanded, ev.Previewed: _previewed, ev.Scored: _scored,
     ev.Asked: _asked, ev.Steered: _steered, ev.Pruned: _pruned, ev.Improved: _improved, ev.Judged: _judged,
-    ev.Picked: _picked,
+    ev.Picked: _picked, ev.Shrunk: _shrunk,
     ev.Finished: _ended, ev.Cancelled: _ended, ev.Failed: _ended,
 }

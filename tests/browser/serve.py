@@ -1,7 +1,7 @@
 """Serve the page over the painted world: `python -m tests.browser.serve PORT RUNS RECORDED PAUSE`.
 
 Records into RECORDED first, if the folder is not there: one comparison, a run that goes on from a pruned node of it,
-and one that memory was too small for; and into RUNS a comparison that was repeated with all seeds but one.
+and two that memory was too small for; and into RUNS a comparison that was repeated with all seeds but one.
 """
 
 import os
@@ -26,21 +26,28 @@ from demo.visitors import Visitors
 from tests.painted import painted_models, with_strangers
 
 REPEATED = "two dogs"
-SHORT = "a very large dog"  # memory was too small for this recorded run
+NARROW = "a large dog"  # memory was too small for this recorded run, which began anew and narrower
+SHORT = "a very large dog"  # and for this one, which a person steered: it ended
 LOST = 40  # a node of the third scale, pruned
 PROMPT = "a red car to the left of a green apple"
 
 
 def hungry(models: Models) -> Models:
-    """The same models, the painter with memory for fewer than fifteen candidates of its fifth scale."""
-    whole = models.generator("painter").step
+    """The same models, the painter with memory for fewer than fifteen candidates of its fifth scale in a search."""
+    painter = models.generator("painter")
+    begin, whole, made = painter.start, painter.step, [0]
+
+    def start(prompt):
+        made[0] = 0
+        return begin(prompt)
 
     def step(states, seeds):
-        if len(states[0]) == 4 and len(states) > 10:
+        made[0] += len(states) if len(states[0]) == 4 else 0
+        if made[0] > 10:
             raise MemoryError("15 candidates are too many")
         return whole(states, seeds)
 
-    models.generator("painter").step = step
+    painter.start, painter.step = start, step
     return models
 
 
@@ -67,10 +74,11 @@ def main(port: str, runs: str, recorded: str, pause: str) -> None:
         run, _ = record(models, store, spec)
         record(models, store, resumed(store, run, LOST, spec.strategy, spec.params, spec.budget))
         repeat(models, RunStore(Path(runs)))
-        short = RunSpec(SHORT, "painter", "beam_search", {"width": 3, "branch": 5}, "warmth", (), 7, 100e9)
-        writers = create(store, [short])
-        compute(hungry(models), [short], writers)
-        writers[0].close()
+        narrow = RunSpec(NARROW, "painter", "beam_search", {"width": 3, "branch": 5}, "warmth", (), 7, 100e9)
+        for spec in (narrow, replace(narrow, prompt=SHORT, chooser="person")):
+            writers = create(store, [spec])
+            compute(hungry(models), [spec], writers)
+            writers[0].close()
     often = Visitors(Rate(1000, 0.1), Rate(1000, 0.1))  # one browser plays everybody
     os.environ["BEAMSCOPE_MODELS"] = str(folder / "no-models")
     models = with_strangers(painted_models(float(pause)))

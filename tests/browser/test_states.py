@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from core.runs import RunStore
 from demo import strings
 from demo.series import SERIES
-from tests.browser.serve import REPEATED, SHORT
+from tests.browser.serve import NARROW, REPEATED, SHORT
 
 FIELD = "#bs-prompt textarea, #bs-prompt input"
 
@@ -27,8 +27,17 @@ def test_a_run_out_of_memory_keeps_its_tree_and_offers_a_smaller_one(address, op
     page.get_by_role("button", name="Retry with width 2").click()
     page.wait_for_url(re.compile(r"run=(?!" + short_run + ")"))
     expect(page.locator(".bs-title")).to_contain_text(re.compile(SHORT + ".*width 2, branch 5.*seed 7"))
+    page.get_by_role("button", name="Verifier decides the rest").click()
     expect(page.locator(".bs-state")).to_have_text("done")
     expect(page.locator(".bs-notice")).to_be_hidden()
+    expect(page.get_by_role("button", name="Retry")).to_be_hidden()
+
+
+def test_a_search_too_wide_for_memory_says_that_it_began_anew_and_is_done(address, open_page, folder):
+    run = next(info.run for info in RunStore(folder / "rec").list() if info.title == NARROW)
+    page = open_page(f"{address}/?run={run}")
+    expect(page.locator(".bs-notice")).to_have_text("Out of memory at scale 6x6: the search begins anew with width 2")
+    expect(page.locator(".bs-state")).to_have_text("done")
     expect(page.get_by_role("button", name="Retry")).to_be_hidden()
 
 

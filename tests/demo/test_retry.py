@@ -44,12 +44,14 @@ def test_a_resumed_and_private_run_is_retried_as_one(store):
     parent = kept(store, painted_models(), read())
     node = next(node for node in Tree.of(store.load(parent)).nodes.values() if node.status == "pruned")
     spec = resumed(store, parent, node.id, "beam_search", {"width": 3, "branch": 5}, Budget())
+    spec = replace(spec, chooser="person")   # whose choices would be lost: it does not begin anew by itself
     short = kept(store, hungry(painted_models()), spec, private=True)
     with client(store) as visitor:
         offered = visitor.get("/data/frames", params={"run": short}).json()
         assert offered["retry"] == "Retry with width 2"
         assert visitor.get("/data/frames", params={"run": parent}).json()["retry"] is None
         run = visitor.post("/data/retry", json={"run": short}).json()["run"]
+        visitor.post("/data/choose", json={"run": run, "keep": None, "rest": True})
         wait(lambda: store.status(run) == "finished")
     again = store.load(run)[0].spec
     assert again == replace(spec, params={**again.params, "width": 2}) and again.params["branch"] == 5
