@@ -319,6 +319,19 @@ def test_thumbnails_stand_in_for_previews_but_not_for_the_image(monkeypatch):
     assert np.allclose(generator.preview(states[1:2])[0].mean((0, 1)), mean, atol=1.5)
 
 
+@pytest.mark.parametrize("make", [tiny, lambda: tiny("tiny-patchify", pixels="1M"), tall])
+def test_a_model_draws_latents_of_its_own_without_a_prompt(make, monkeypatch):
+    """To fit thumbnails on: without the text encoder, differing, and of a large image only the first 256 tokens."""
+    generator = make()
+    passes = passes_of(generator, monkeypatch)
+    latents = infinity.own_latents(generator, 3)
+    rows, columns = latents.shape[-2:]
+    assert not generator.reader.read and len(passes) == 7
+    assert 256 <= rows * columns / generator.schedule.patch**2 < 400
+    assert all((a - b).abs().max() > 0.1 for a, b in combinations(latents, 2))
+    assert torch.equal(infinity.own_latents(generator, 3), latents)
+
+
 def test_early_states_of_large_images_are_shown_small():
     """256 px while grids are coarse, then a grid of four times as many tokens, the image itself at last."""
     generator = tiny(pixels="1M")
@@ -433,8 +446,8 @@ def test_a_search_ends_with_advice_where_not_even_one_fits(monkeypatch):
     monkeypatch.setattr(generator, "_forward", short)
     found, events = search(generator)
     assert isinstance(events[-1], Failed) and events[-1].code == "out_of_memory"
-    said = "out of memory at scale 8x8; the tree so far is kept: search again with width 1"
-    assert events[-1].message.startswith(f"{said} (2 candidates of tiny do not fit at 8x8")
+    said = "out of memory at scale 8x8; the tree so far is kept: free some memory and search again"
+    assert events[-1].message.startswith(f"{said} (1 candidates of tiny do not fit at 8x8")
     assert {node.step for node in found.tree.nodes.values()} == {0, 1, 2, 3, 4}
 
 

@@ -5,10 +5,18 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.models.infinity import thumbnails, tiny
+from core.models.infinity import tiny
 from core.models.infinity.cost import decode_flops
-from core.models.infinity.thumbnails import Thumbnails, fit, fit_on_random, random_latents, stored
-from core.models.infinity.vae import VAES, Vae, area
+from core.models.infinity.thumbnails import Thumbnails, crops, fit, fit_to_decoder, stored
+from core.models.infinity.vae import VAES, Vae, area, code, upsampled
+
+
+def random_latents(channels, count, seed=0):
+    """Sums of random codes on growing grids, [count, channels, 8, 8]."""
+    generator, total = torch.Generator().manual_seed(seed), torch.zeros(count, channels, 8, 8)
+    for side in (1, 2, 4, 6, 8):
+        total = total + upsampled(code(torch.rand(count, channels, side, side, generator=generator) < 0.5), (8, 8))
+    return total
 
 
 def calm(package="tiny-vae") -> Vae:
@@ -22,7 +30,7 @@ def calm(package="tiny-vae") -> Vae:
 
 def test_a_linear_decoder_is_found_exactly():
     weight, bias = torch.randn(3, 5) / 10, torch.randn(3) / 10
-    latents = random_latents(5)
+    latents = random_latents(5, 8)
     images = nn.functional.interpolate(Thumbnails(weight, bias)(latents), scale_factor=16.0, mode="nearest")
     found = fit(latents, images)
     torch.testing.assert_close(found.weight, weight, atol=1e-5, rtol=0)
@@ -33,7 +41,7 @@ def test_it_beats_the_best_constant_picture_on_latents_it_has_not_seen():
     vae = calm()
     held_out = random_latents(8, 8, seed=1)
     wanted = area(vae.decode(held_out), (8, 8))
-    error = (fit_on_random(vae, 16)(held_out) - wanted).square().mean()
+    error = (fit_to_decoder(vae, random_latents(8, 16))(held_out) - wanted).square().mean()
     constant = (wanted - wanted.mean((0, 2, 3), keepdim=True)).square().mean()
     assert error < 0.93 * constant
 
@@ -61,15 +69,28 @@ def test_any_size_and_dtype_give_colours():
         assert colours.abs().max() <= 1
 
 
-def test_the_fit_is_made_once_and_kept(monkeypatch, tmp_path):
-    made, path = [], tmp_path / "slim" / "thumbnails.json"
-    monkeypatch.setattr(thumbnails, "fit_on_random", lambda vae: made.append(vae) or fit_on_random(vae, 4))
-    vae = calm("tiny-vae-patchify")
-    first, again = stored(path, vae), stored(path, vae)
+def test_crops_are_taken_evenly_from_all_latents():
+    latents = torch.arange(3.0)[:, None, None, None] + torch.zeros(3, 2, 9, 20)
+    taken = crops(latents, 6, 8)
+    assert taken.shape == (6, 2, 8, 8) and taken[:, 0, 0, 0].tolist() == [0, 1, 2, 0, 1, 2]
+    where = torch.arange(20.0).expand(1, 1, 20, 20)
+    assert len({(crop[0, 0, 0].item(), crop[0, 0, -1].item()) for crop in crops(where, 9)}) > 3
+    assert crops(where[..., :8, :8], 2).shape == (2, 1, 8, 8)
+
+
+def test_the_fit_is_made_once_and_kept(tmp_path):
+    made, path, vae = [], tmp_path / "slim" / "thumbnails.json", calm("tiny-vae-patchify")
+
+    def draw():
+        made.append(1)
+        return random_latents(6, 4)
+
+    first, again = stored(path, vae, draw), stored(path, vae, draw)
     assert len(made) == 1 and torch.equal(first.weight, again.weight) and torch.equal(first.bias, again.bias)
-    assert stored(path, calm()).weight.shape == (3, 8)  # of another autoencoder: not taken
+    other = stored(path, calm(), lambda: random_latents(8, 4))  # of another autoencoder: not taken
+    assert other.weight.shape == (3, 8)
     path.write_text("{}")
-    stored(path, vae)
-    assert len(made) == 3
+    stored(path, vae, draw)
+    assert len(made) == 2
     (tmp_path / "file").write_text("in the way")
-    assert torch.equal(stored(tmp_path / "file" / "inside.json", vae).weight, first.weight)
+    assert torch.equal(stored(tmp_path / "file" / "inside.json", vae, draw).weight, first.weight)

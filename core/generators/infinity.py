@@ -24,7 +24,16 @@ from core.generators.room import free_bytes, in_parts
 from core.models.infinity.bits import code, next_input, pack, unpack
 from core.models.infinity.conditioner import TextContext
 from core.models.infinity.config import InfinityConfig, config_of
-from core.models.infinity.cost import FLOAT, Planner, decode_bytes, decode_flops, encode_flops, read_flops, step_flops
+from core.models.infinity.cost import (
+    FLOAT,
+    WORDS,
+    Planner,
+    decode_bytes,
+    decode_flops,
+    encode_flops,
+    read_flops,
+    step_flops,
+)
 from core.models.infinity.kv import KVBatch, Segment, chain
 from core.models.infinity.sampling import bit_probabilities, draw, mix_guidance, node_noise
 from core.models.infinity.schedule import Grid, Schedule, schedule_of
@@ -318,12 +327,31 @@ def _load(name: str) -> Infinity:
     robust = torch.bfloat16 if dtype == torch.float16 else dtype  # T5 and the decoder overflow in fp16
     encoder, transformer = weights("flan-t5-xl"), weights(name)  # what is missing is told before gigabytes are read
     vae = load_vae(config.vae, weights(config.vae), here.device, torch.float32 if slow else robust)  # CPUs: no bf16
-    return Infinity(
+    generator = Infinity(
         config, load_transformer(config, transformer, here.device, dtype), vae,
         TextEncoder(encoder, here.device, robust, models_folder() / "prompts"),
-        thumbnails=stored(models_folder() / "thumbnails" / f"{config.vae}.json", vae) if slow else None,
         encoder_flops=encode_flops(), max_batch=2 if slow else 8,
     )
+    if slow:
+        path = models_folder() / "thumbnails" / f"{config.vae}.json"
+        generator.thumbnails = stored(path, vae, lambda: own_latents(generator))
+    return generator
+
+
+@torch.no_grad()
+def own_latents(generator: Infinity, count: int = 4) -> Tensor:
+    """What the model draws without a prompt and without guidance, small: [count, d, h, w] of 256 tokens or a few more.
+
+    Stops where that many are reached, so that a large image takes hardly longer than a small one.
+    """
+    model, schedule = generator.model, generator.schedule
+    text = model.read(model.cfg_uncond[:WORDS], guided=False)
+    total = torch.zeros(generator.config.latent_channels, *schedule.latent(), device=generator.device)
+    states, number = [InfinityState(text, (), total)] * count, -1
+    while number < 0 or schedule.tokens[number] < PREVIEW_TOKENS:
+        number += 1
+        states = generator.step(states, range(count * number, count * (number + 1)))
+    return F.interpolate(torch.stack([state.total for state in states]).cpu(), schedule.latent(number), mode="area")
 
 
 def load_125m() -> Infinity:

