@@ -15,7 +15,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from core.place import wanted_device, wanted_dtype
+from core.place import on_zero_gpu, wanted_device, wanted_dtype
 from core.search.errors import BadRequest
 
 MEMORY = "BEAMSCOPE_MEMORY"
@@ -64,6 +64,8 @@ def limit_memory(text: str | None) -> None:
 def machine() -> Machine:
     """This one. Raises BadRequest for a device, dtype or memory in the environment that is none."""
     wanted, dtype, limit = wanted_device(), wanted_dtype(), memory_limit()
+    if on_zero_gpu():
+        return Machine("cuda", limit or ZERO_GPU, BYTES.get(dtype, 2))
     device = wanted.partition(":")[0]
     if device == "auto":
         device = "cuda" if _cuda_memory(0) else "mps" if _is_apple() else "cpu"
@@ -107,8 +109,6 @@ def _windows_memory() -> int:
 @cache
 def _cuda_memory(index: int) -> int:
     """Bytes of a CUDA device, asked of its driver; 0 without one, or with a build of torch that cannot use it."""
-    if os.environ.get("SPACES_ZERO_GPU"):
-        return ZERO_GPU
     return _driver_memory(index) if _torch_has_cuda() else 0
 
 

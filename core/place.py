@@ -38,9 +38,14 @@ def place() -> Place:
     """Raises BadRequest for a device that this machine has not, or a name that is none."""
     device = wanted_device()
     device = _best_device() if device == "auto" else _there(device)
-    usual = "bfloat16" if device.startswith("cuda") else "float32"
+    usual = "bfloat16" if device.startswith("cuda") or on_zero_gpu() else "float32"
     dtype = wanted_dtype()
     return Place(device, usual if dtype == "auto" else dtype)
+
+
+def on_zero_gpu() -> bool:
+    """Whether this is a Space whose GPU is lent call by call (demo/zero_gpu.py); between calls there is none."""
+    return bool(os.environ.get("SPACES_ZERO_GPU"))
 
 
 def wanted_device() -> str:
@@ -60,6 +65,8 @@ def wanted_dtype() -> str:
 def _best_device() -> str:
     import torch
 
+    if on_zero_gpu():
+        return "cpu"
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -13,6 +14,17 @@ from core.search.errors import BadRequest
 from core.search.plugins import load_plugins
 
 _LOADING = RLock()
+PLACE = ("BEAMSCOPE_DEVICE", "BEAMSCOPE_DTYPE")
+
+
+def _unlock() -> None:
+    """A process that was forked while another thread was loading would wait for that for ever."""
+    global _LOADING
+    _LOADING = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
 
 
 @dataclass(frozen=True)
@@ -59,11 +71,12 @@ def lazy(target: str) -> Callable[[], Any]:
 
 
 def _once(load: Callable[[], Any]) -> Callable[[], Any]:
-    load_once = cache(load)
+    """Once for each place that models run on: that of a process may change (core/place.py)."""
+    load_once = cache(lambda *_place: load())
 
     def loaded() -> Any:
         with _LOADING:
-            return load_once()
+            return load_once(*map(os.environ.get, PLACE))
 
     return loaded
 

@@ -4,7 +4,7 @@ It knows no threads: demo/runner.py decides whose turn it is.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from core.search.steering import Hands
 from demo.models import Models
 from demo.strings import BAD_ACTION
 from demo.view import MAX_DRAWN
+from demo.zero_gpu import Borrowed
 
 Mode = Literal["go", "pause", "step"]
 ACTIONS = ("pause", "step", "go", "stop")
@@ -41,6 +42,7 @@ class Job:
     touched: float = field(default_factory=monotonic)  # when a person or the runner last did something to it
     hands: Hands = field(default_factory=Hands)
     cancel: threading.Event = field(default_factory=threading.Event)
+    lend: Callable[[threading.Event], Borrowed] | None = None  # what computes it elsewhere, if anything does
     _lanes: Iterator[tuple[int, Event]] | None = None
     _grown: bool = False  # whether there are new nodes in the first lane that no choice was made among
 
@@ -69,8 +71,8 @@ class Job:
 
     @property
     def parked(self) -> bool:
-        """Whether it waits for a person."""
-        return self.state in ("asking", "paused")
+        """Whether it waits for a person, or for a GPU that is lent."""
+        return self.state in ("asking", "paused") or isinstance(self._lanes, Borrowed) and self._lanes.idle
 
     def control(self, action: Any) -> None:
         """Raises BadRequest for anything but an action."""
@@ -83,6 +85,9 @@ class Job:
 
     def advance(self, models: Models) -> bool:
         """Compute and keep one event; whether there was one. The first call loads what is needed."""
+        if self._lanes is None and self.lend:
+            self._lanes = self.lend(self.cancel)
+            return True
         if self._lanes is None:
             self._lanes = lanes_of(models, self.specs, self.cancel, self.hands)
         lane, event = next(self._lanes, (None, None))

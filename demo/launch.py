@@ -8,6 +8,7 @@ from demo import strings
 from demo.context import Context
 from demo.models import Models
 from demo.settings import Plan
+from demo.zero_gpu import borrowed
 
 LOAD_PATIENCE = 120  # seconds that a request waits for the models
 
@@ -19,9 +20,10 @@ def launch(context: Context, plan: Plan, request: Any, private: bool = False, co
     cost: how many starts it counts as; marks: what else the metas of its runs say. Raises TooSoon, or BadRequest where
     the line is full.
     """
+    lend = borrowed(context.models, plan, request)
     visitor = context.visitors.admit(request, cost)
     seconds = sum(found.seconds for found in plan.costs)
-    return context.runner.start(plan.specs, visitor, private, seconds, marks, context.visitors.account(request))
+    return context.runner.start(plan.specs, visitor, private, seconds, marks, context.visitors.account(request), lend)
 
 
 def require_models(models: Models) -> None:

@@ -7,7 +7,7 @@ when its tab closes. One that waits for a person holds neither the thread nor a 
 import logging
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -19,6 +19,7 @@ from demo.models import Models
 from demo.strings import BUSY, NOT_RUNNING, TOO_MANY
 from demo.visitors import hashed
 from demo.waiting import waits
+from demo.zero_gpu import Borrowed
 
 MAX_ACTIVE = 24      # searches in turn: each holds the states of its front
 MAX_WAITING = 40     # in line
@@ -50,9 +51,11 @@ class Runner:
     def start(
         self, specs: Sequence[RunSpec], visitor: str = "", private: bool = False, seconds: float = 0.0,
         marks: Mapping[str, Any] | None = None, account: str = "",
+        lend: Callable[[threading.Event], Borrowed] | None = None,
     ) -> str:
         """Put a visitor's comparison in line; the id of its first run. `seconds`: of work, where that is predicted;
-        `marks`: what else the metas of its runs say; `account`: with whose searches it shares, if not the visitor's.
+        `marks`: what else the metas of its runs say; `account`: with whose searches it shares, if not the visitor's;
+        `lend`: what computes it on a GPU that is lent for it.
 
         Raises BadRequest when the line is full or the visitor has too many there.
         """
@@ -64,7 +67,7 @@ class Runner:
             if account and sum(job.account == account for job in self._jobs()) >= MAX_OWN:
                 raise BadRequest(TOO_MANY.format(count=MAX_OWN))
             writers = create(self.store, specs, {**(marks or {}), "owner": owner, "private": private})
-            job = Job(tuple(specs), writers, account, seconds)
+            job = Job(tuple(specs), writers, account, seconds, lend=lend)
             self._line[job.run] = job
             self._change.notify()
         return job.run

@@ -144,6 +144,11 @@ BAD_PRIVATE = "private is true or false."
 PASSWORD_NEEDED = "This server asks for a password; any user name will do."
 PASSWORD_TRIES = "Too many wrong passwords came from this address. Wait a minute, then try again."
 BODY_TOO_LARGE = "What was sent is too large: at most {most} are taken here."
+NO_PERSON_ON_GPU = "With this model a search is one call of a GPU that is lent: nobody can choose meanwhile."
+GPU_TOO_LONG = (
+    "This search would take about {seconds} s of the GPU, which is lent for at most {most} s. Lower the budget."
+)
+GPU_FAILED = "The GPU did not finish this search: {error}"
 NOT_RUNNING = "This run is over or is not computed here: there is nothing to pause, step, stop or choose."
 BAD_ACTION = "{action} is not possible: a run can be told to {allowed}."
 NOT_YOURS = "Only the visitor who started this run can change it. Start one of your own with the same settings."
