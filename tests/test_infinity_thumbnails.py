@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from core.models.infinity import tiny
 from core.models.infinity.cost import decode_flops
 from core.models.infinity.thumbnails import Thumbnails, crops, fit, fit_to_decoder, stored
-from core.models.infinity.vae import VAES, Vae, area, code, upsampled
+from core.models.infinity.vae import VAES, Vae, VaeConfig, area, code, upsampled
 
 
 def random_latents(channels, count, seed=0):
@@ -19,9 +19,9 @@ def random_latents(channels, count, seed=0):
     return total
 
 
-def calm(package="tiny-vae") -> Vae:
+def calm() -> Vae:
     """A random decoder whose residual branches are quiet, as in a network that can be trained."""
-    vae = tiny.random_vae(package)
+    vae = tiny.random_vae()
     for name, parameter in vae.named_parameters():
         if "conv2" in name:
             parameter.mul_(0.1)
@@ -39,9 +39,9 @@ def test_a_linear_decoder_is_found_exactly():
 
 def test_it_beats_the_best_constant_picture_on_latents_it_has_not_seen():
     vae = calm()
-    held_out = random_latents(8, 8, seed=1)
+    held_out = random_latents(8, 6, seed=1)
     wanted = area(vae.decode(held_out), (8, 8))
-    error = (fit_to_decoder(vae, random_latents(8, 16))(held_out) - wanted).square().mean()
+    error = (fit_to_decoder(vae, random_latents(8, 12))(held_out) - wanted).square().mean()
     constant = (wanted - wanted.mean((0, 2, 3), keepdim=True)).square().mean()
     assert error < 0.93 * constant
 
@@ -79,7 +79,8 @@ def test_crops_are_taken_evenly_from_all_latents():
 
 
 def test_the_fit_is_made_once_and_kept(tmp_path):
-    made, path, vae = [], tmp_path / "slim" / "thumbnails.json", calm("tiny-vae-patchify")
+    made, path = [], tmp_path / "slim" / "thumbnails.json"
+    vae, another = (Vae(VaeConfig(channels, (1, 1), 32), encoder=False).eval() for channels in (6, 8))
 
     def draw():
         made.append(1)
@@ -87,7 +88,7 @@ def test_the_fit_is_made_once_and_kept(tmp_path):
 
     first, again = stored(path, vae, draw), stored(path, vae, draw)
     assert len(made) == 1 and torch.equal(first.weight, again.weight) and torch.equal(first.bias, again.bias)
-    other = stored(path, calm(), lambda: random_latents(8, 4))  # of another autoencoder: not taken
+    other = stored(path, another, lambda: random_latents(8, 4))  # of another autoencoder: not taken
     assert other.weight.shape == (3, 8)
     path.write_text("{}")
     stored(path, vae, draw)

@@ -61,7 +61,7 @@ def command(capsys):
 
 
 def test_from_the_hub_to_the_tree(model, command, monkeypatch, tmp_path):
-    search = ("search", PROMPT, "--generator", model, "--verifier", "brightness", "--width", "2", "--branch", "2",
+    search = ("search", PROMPT, "--generator", model, "--verifier", "brightness", "--width", "1", "--branch", "2",
               "--look", "preview", "--seed", "3")
     assert command("models")["generators"][model]["state"] == "needs download"
     assert cli.main(list(search)) == 2  # refused, with what to do; nothing is loaded
@@ -84,7 +84,7 @@ def test_from_the_hub_to_the_tree(model, command, monkeypatch, tmp_path):
     tree, official = (Tree.of(RunStore().load(result["run"])) for result in (again, first))
     assert [node.state for node in tree.nodes.values()] == [node.state for node in official.nodes.values()]
     steps = GENERATORS[model].load().num_steps
-    assert len(tree.nodes) == 1 + 4 * steps and tree.end.reason == "done"
+    assert len(tree.nodes) == 1 + 2 * steps and tree.end.reason == "done"
     rows = view.rows(tree)
     assert len(rows) == len(tree.nodes) and json.dumps(view.frame(tree, 0, {}, rows))
     assert command("replay", again["run"]) == again

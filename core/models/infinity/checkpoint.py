@@ -69,11 +69,11 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
     tensors = {}
     for name in sorted(set(shards.values())):
         held = read(index.parent / name)
-        promised = {key for key, file in shards.items() if file == name}
-        if promised != set(held):
-            raise WeightsMissing(f"{index.parent / name} and {index.name} disagree about "
-                                 f"{_named(sorted(promised ^ set(held)))}: download the package again")
-        tensors |= held
+        promised = [key for key, file in shards.items() if file == name]
+        if lacking := [key for key in promised if key not in held]:
+            raise WeightsMissing(f"{index.parent / name} lacks what {index.name} says it holds, {_named(lacking)}: "
+                                 "download the package again")
+        tensors |= {key: held[key] for key in promised}
     return tensors
 
 
