@@ -50,18 +50,24 @@ def fetch(packages: Sequence[Package], yes: bool) -> list[dict[str, Any]]:
 
 
 def check(packages: Sequence[Package]) -> list[dict[str, Any]]:
-    """Read packages that are here once more. Raises DownloadFailed naming the files that are damaged."""
+    """Read packages that are here, and their slim copies, once more. Raises DownloadFailed naming what is damaged."""
     found = []
     for one in packages:
-        if lacking := missing(one):
+        lacking, slimmed = missing(one), slim.here(one.name)
+        if lacking and not slimmed:
             raise DownloadFailed(f"{one.name} lacks {', '.join(lacking[:3])}: fetch it with {one.command}")
         bar = Bar()
-        wrong = download.damaged(one, bar.show)
+        wrong = [] if lacking else download.damaged(one, bar.show)
+        copied = not slimmed or slim.intact(one.name, bar.show)
         bar.close()
         if wrong:
             paths = ", ".join(str(one.folder / path) for path in wrong)
             raise DownloadFailed(f"of {one.name} {paths} is damaged: delete it, then {one.command}")
-        found.append({"name": one.name, "folder": str(one.folder), "damaged": []})
+        if not copied:
+            first = f"{one.command}, then " if lacking else ""
+            raise DownloadFailed(f"the slim copy of {one.name} in {slim.folder(one.name)} is damaged: {first}python -m "
+                                 f"core.cli convert {one.name}")
+        found.append({"name": one.name, "folder": str(slim.folder(one.name) if lacking else one.folder), "damaged": []})
     return found
 
 

@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from core import slim
+from core.download_command import check
 from core.models.infinity.checkpoint import load_transformer, load_vae
 from core.models.infinity.config import CONFIGS
 from core.models.infinity.text import TextEncoder
-from core.search.errors import BadRequest, DiskFull, WeightsMissing
+from core.search.errors import BadRequest, DiskFull, DownloadFailed, WeightsMissing
 from tests.infinity_released import release
 
 
@@ -96,6 +97,20 @@ def test_a_second_conversion_only_checks_and_a_damaged_copy_is_made_anew(one):
     assert slim.here(one.name) and not slim.intact(one.name, quiet)
     slim.convert(one.name, quiet)
     assert path.read_bytes() == whole and slim.intact(one.name, quiet)
+
+
+def test_a_check_reads_slim_copies_too(one):
+    slim.convert(one.name, quiet)
+    package = slim.package(one.name)
+    shutil.rmtree(package.folder)
+    assert check([package]) == [{"name": one.name, "folder": str(slim.folder(one.name)), "damaged": []}]
+    with open(slim.folder(one.name) / slim.FILE, "r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"?")
+    with pytest.raises(DownloadFailed, match=f"{package.command}, then python -m core.cli convert {one.name}"):
+        check([package])
+    with pytest.raises(DownloadFailed, match="lacks"):
+        check([slim.package("infinity-2b")])
 
 
 def test_a_broken_off_conversion_leaves_what_was_there(one):
