@@ -65,9 +65,9 @@ def random_infinity(config: InfinityConfig, device: str, dtype: torch.dtype) -> 
     torch.manual_seed(0)
     with torch.device("meta"):
         model, vae = InfinityTransformer(config), Vae(VAES[config.vae], encoder=False)
-    slow = device == "cpu"
+    slow, robust = device == "cpu", torch.bfloat16 if dtype == torch.float16 else dtype
     filled(model, device, dtypes(model, dtype))
-    filled(vae, device, dict.fromkeys(vae.state_dict(), torch.float32 if slow else dtype))
+    filled(vae, device, dict.fromkeys(vae.state_dict(), torch.float32 if slow else robust))
     linear = Thumbnails(torch.randn(3, config.latent_channels), torch.zeros(3))
     return Infinity(config, model, vae, RandomText(config.text_dim), thumbnails=linear if slow else None,
                     max_batch=2 if slow else 8)
