@@ -57,7 +57,7 @@ def require_sight(generator: str, verifiers: Iterable[str]) -> None:
     blind = [name for name in verifiers if VERIFIERS[name].native]
     if GENERATORS[generator].foreign and blind:
         able = ", ".join(name for name, entry in VERIFIERS.items() if not entry.native)
-        raise BadRequest(f"{', '.join(blind)} of the embedded world cannot judge what {generator} makes: choose {able}")
+        raise BadRequest(f"{', '.join(blind)} of the embedded world cannot score what {generator} makes: choose {able}")
 
 
 def _check_words(prompt: str) -> None:

@@ -1,18 +1,23 @@
 """The models a page offers: by name, loaded once, when first needed or by `warm` in the background."""
 
 import logging
+import math
 import threading
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
 from core.readiness import Readiness, readiness
 from core.registry import Entry, pick
-from core.search.errors import BeamscopeError, WeightsMissing, is_out_of_memory
+from core.search.budget import GIGA
+from core.search.errors import BadRequest, BeamscopeError, WeightsMissing, is_out_of_memory
 from core.search.events import RunSpec
 from core.search.guide import RULES
+from core.search.previews import preview_cost
 from core.search.scoring import named
+
+USUAL_IMAGES, MOST_IMAGES = 20, 200  # that the dial of a large model's budget pays for
 
 log = logging.getLogger(__name__)
 NO_ROOM = (
@@ -46,6 +51,7 @@ class Models:
     examples: tuple[str, ...] = ()
     default_gflop: float = 250.0  # pays for the defaults of every strategy and look
     max_gflop: float = 2500.0  # the most that one visitor may ask; enough for width 16, branch 16
+    large_gflop: float = 1e9  # the same of large models of others, of which one image may cost 1e6
     ready: threading.Event = field(default_factory=threading.Event)  # set when loading is over, for good or ill
     problem: str | None = None  # why the models could not be loaded, for people to read
     broken: dict[str, str] = field(default_factory=dict)  # verifiers that do not load, and why; they do not observe
@@ -65,6 +71,31 @@ class Models:
     def state(self, role: str, name: str) -> Readiness:
         """Whether a model could be used here now; nothing is loaded. Raises BadRequest for an unknown name."""
         return readiness(name, pick(role, self.generators if role == "generator" else self.verifiers, name))
+
+    def most_gflop(self, generator: str) -> float:
+        """The most that a visitor may ask of a model; nothing is loaded. Raises BadRequest for an unknown name."""
+        return self.large_gflop if pick("generator", self.generators, generator).foreign else self.max_gflop
+
+    def scale_of(self, generator: str) -> tuple[float, float, float]:
+        """Least, usual and largest budget on the dial, GFLOP: of a large model so many images, and it is loaded.
+
+        Raises as `generator` does.
+        """
+        if not pick("generator", self.generators, generator).foreign:
+            return 1.0, self.default_gflop, self.max_gflop
+        model = self.generator(generator)
+        steps = (model.step_cost(step) for step in range(model.num_steps))
+        image = sum(steps, model.start_cost + preview_cost(model, model.num_steps)).flops / GIGA
+        return tuple(float(math.ceil(images * image)) for images in (1, USUAL_IMAGES, MOST_IMAGES))
+
+    def require_sight(self, generator: str, guides: Iterable[str]) -> None:
+        """Raises BadRequest where verifiers of the small world would be shown the pictures of a large model."""
+        blind = [name for name in guides if name in self.natives]
+        if blind and pick("generator", self.generators, generator).foreign:
+            raise BadRequest(
+                f"{', '.join(blind)} of the embedded world cannot score what {generator} makes: "
+                f"choose {', '.join(name for name in self.verifiers if name not in self.natives)}"
+            )
 
     def require(self, role: str, name: str) -> None:
         """Raises WeightsMissing where a model is not ready, with what to do; BadRequest for an unknown name."""

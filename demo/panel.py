@@ -86,6 +86,7 @@ def make_panel(models: Models) -> Panel:
     _wire_choices(models, (model, about), (strategy, helps, groups), _looks(parameters))
     _wire_presets(models, presets, (strategy, gflop), dict(zip(settings.parameter_names(), parameters, strict=True)))
     _wire_badge(models, verifier, badge)
+    _wire_scale(models, model, gflop, verifier)
     _wire_changes([*controls, baseline])
     return Panel(controls, baseline, private, lock, estimate)
 
@@ -271,6 +272,35 @@ def _wire_choices(models: Models, model: tuple, strategy: tuple, looks: list[Cho
 
     search.change(show_parameters, search, [helps, *groups], **INSTANT)
     chosen.change(by_model, [chosen, *looks], [about, search, *looks], **INSTANT)
+
+
+def _wire_scale(models: Models, model: Choice, gflop: Dial, verifier: Choice) -> None:
+    """A large model brings its own scale of budgets, and verifiers that can judge its pictures."""
+    def by_model(name: Any, budget: Any, guide: Any) -> list[Any]:
+        return show_scale(models, name, budget, guide)
+
+    model.change(by_model, [model, gflop, verifier], [gflop, verifier], **INSTANT)
+
+
+def show_scale(models: Models, name: Any, budget: Any, guide: Any) -> list[Any]:
+    """The dial of the budget, and the guide: both as they were where they go with the model."""
+    try:
+        models.require("generator", str(name))
+        least, usual, most = models.scale_of(str(name))
+    except Exception:  # the estimate tells it
+        return [gr.skip(), gr.skip()]
+    kept = isinstance(budget, int | float) and least <= budget <= most
+    return [gr.update(maximum=most, value=budget if kept else usual), _seeing(models, str(name), guide)]
+
+
+def _seeing(models: Models, name: str, guide: Any) -> Any:
+    """A guide for a model's pictures: the first that is ready, where the one chosen cannot judge them."""
+    try:
+        models.require_sight(name, settings.members(str(guide)))
+    except BadRequest:
+        able = [one for one in models.verifiers if one not in models.natives]
+        return min(able, key=lambda one: not models.state("verifier", one).ready, default=gr.skip())
+    return gr.skip()
 
 
 def show_parameters(name: Any) -> list[Any]:

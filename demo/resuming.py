@@ -33,8 +33,8 @@ def offer(context: Context, asked: dict[str, Any], visitor: str) -> dict[str, An
         "node": spec.origin.node, "label": tree.label(spec.origin.step), "strategy": spec.strategy,
         "strategies": [{"name": name, "label": strings.name_of(strings.STRATEGY_NAMES, name)}
                        for name in able(context, spec.generator)],
-        "budget": spec.budget_flops / GIGA, "most": context.models.max_gflop, "gflop": cost.flops / GIGA,
-        "way_gflop": _way(context, spec).flops / GIGA, "seconds": cost.seconds,
+        "budget": spec.budget_flops / GIGA, "most": context.models.most_gflop(spec.generator),
+        "gflop": cost.flops / GIGA, "way_gflop": _way(context, spec).flops / GIGA, "seconds": cost.seconds,
         "params": {name: value for name, value in spec.params.items()},
         "verifier": strings.guide_name(spec.verifier), "winner": spec.origin.winner.get(spec.verifier),
     }  # fmt: skip
@@ -51,7 +51,7 @@ def resume_plan(context: Context, asked: dict[str, Any], visitor: str) -> Plan:
     pick("generator", models.generators, tree.spec.generator)
     strategy = _strategy(context, tree, asked.get("strategy"))
     require_abilities(strategy, tree.spec.generator, models.abilities(tree.spec.generator))
-    budget = _budget(asked.get("budget"), models.max_gflop)
+    budget = _budget(asked.get("budget"), models.most_gflop(tree.spec.generator))
     store = context.library.find(asked["run"], visitor)
     spec = resumed(store, asked["run"], node, strategy, _params(tree.spec, strategy, budget), Budget(flops=budget))
     return _priced(context, _observed(context, spec))
@@ -114,7 +114,7 @@ def _priced(context: Context, spec: RunSpec) -> Plan:
     cost = estimate(spec, generator, verifiers, True, pace)
     if spec.budget_flops is None:
         spec = spec.with_budget(Budget(flops=-(-cost.flops * CENT // GIGA) / CENT * GIGA))
-        _budget(spec.budget_flops / GIGA, max(models.max_gflop, spec.budget_flops / GIGA))
+        _budget(spec.budget_flops / GIGA, max(models.most_gflop(spec.generator), spec.budget_flops / GIGA))
     return Plan((spec,), (cost,))
 
 

@@ -62,6 +62,7 @@ def spec_of(models: Models, fixed: Mapping[str, Any], params: Mapping[str, Any])
     require_abilities(strategy, model, models.abilities(model))
     models.require("generator", model)
     guide, judge = _verifiers(models, fixed["verifier"], fixed["judge"])
+    models.require_sight(model, (*guide.members, *([judge] if judge else [])))
     return RunSpec(
         prompt=read_prompt(fixed["prompt"]),
         generator=model,
@@ -70,7 +71,7 @@ def spec_of(models: Models, fixed: Mapping[str, Any], params: Mapping[str, Any])
         verifier=guide.name,
         observers=models.observers(model, others=(*guide.members, judge)),
         seed=_seed(fixed["seed"]),
-        budget_flops=_number("budget", fixed["gflop"], 0, models.max_gflop) * GIGA,
+        budget_flops=_number("budget", fixed["gflop"], 0, models.most_gflop(model)) * GIGA,
         judge=judge,
         finalists=int(_number("number of finalists", fixed["finalists"], 1, MAX_FINALISTS)),
         chooser=_chooser(fixed["chooser"]),

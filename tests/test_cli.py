@@ -224,7 +224,7 @@ def test_verifiers_of_the_embedded_world_are_not_shown_the_pictures_of_real_mode
     monkeypatch.setitem(GENERATORS, "large", Entry("toy", lambda: world.generator, needs=Needs(parameters=1.0)))
     monkeypatch.setitem(VERIFIERS, "native", Entry("mean pixel", Brightness, needs=Needs(assets=("tokenizer",))))
     sentence = world.refused("search", "digits", "--generator", "large", "--verifier", "native")
-    assert sentence == "native of the embedded world cannot judge what large makes: choose closeness, brightness"
+    assert sentence == "native of the embedded world cannot score what large makes: choose closeness, brightness"
     found = world.json("search", "digits", "--generator", "large")
     assert found["best"]["scores"].keys() == {"closeness", "brightness"}
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from core import cli
 from core.generators.registry import GENERATORS
+from core.registry import Needs
 from core.runs import RunStore
 from core.search import events, guide
 from core.search.schema import Range, params_of
@@ -174,6 +175,21 @@ def test_the_chosen_model_decides_what_can_be_looked_at_and_which_strategies_com
     assert works == sorted(works, reverse=True) and len(set(works)) == 2
     assert [label.endswith(" (other models)") for label, _ in strategies["choices"]] == [not one for one in works]
     assert "unknown generator" in panel.show_model(models, {"a": 1}, ("rollout",))[0].lower()
+
+
+def test_a_large_model_brings_its_own_budget_and_a_guide_that_can_see():
+    models = painted_models()
+    large = replace(models.generators["painter"], needs=Needs(parameters=1.0))
+    models = replace(models, generators={**models.generators, "large": large}, natives=frozenset({"warmth"}))
+    dial, guide = panel.show_scale(models, "large", 1.5, "warmth")
+    image = sum(3e-2 * int(step.split("x")[0]) ** 2 for step in models.steps)  # GFLOP of the passes alone
+    assert dial["value"] / 20 > image and dial["maximum"] == pytest.approx(10 * dial["value"], rel=0.01)
+    assert guide == "lightness"
+    kept, same = panel.show_scale(models, "large", dial["value"] * 2, "lightness")
+    assert kept["value"] == dial["value"] * 2 and "value" not in same
+    back, _ = panel.show_scale(models, "painter", 1e6, "lightness")
+    assert (back["value"], back["maximum"]) == (models.default_gflop, models.max_gflop)
+    assert panel.show_scale(models, "nobody", 5, "warmth")[0] == panel.show_scale(models, "nobody", 5, "warmth")[1]
 
 
 def control(annotation, default):

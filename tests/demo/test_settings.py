@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.registry import Entry
+from core.registry import Entry, Needs
 from core.search.errors import BadRequest, BeamscopeError, PromptOutOfWorld, UnsupportedStrategy
 from core.search.events import RunSpec
 from core.search.strategies.registry import ABILITIES, STRATEGIES, unsupported
@@ -175,6 +175,29 @@ def test_verifiers_of_the_world_and_the_baseline_keep_to_it():
     assert len(settings.plan(strange, read(strange, model="painter")).specs) == 1
     assert read(strange, model="noisy", strategy="zero_order").observers == ("lightness",)
     assert len(settings.plan(strange, read(strange, model="noisy", strategy="zero_order")).specs) == 2
+
+
+def with_large():
+    """The painter as a large model of others, in a world of which warmth knows nothing else."""
+    large = replace(MODELS.generators["painter"], needs=Needs(parameters=1.0))
+    everyone = {**MODELS.generators, "large": large}
+    return replace(MODELS, generators=everyone, world="paint", natives=frozenset({"warmth"}))
+
+
+def test_a_large_model_may_be_asked_for_much_more():
+    """An image of a real model costs a hundred times what a visitor may ask of the small ones."""
+    models = with_large()
+    assert read(models, model="large", verifier="lightness", gflop=3e6).budget_flops == 3e15
+    with pytest.raises(BadRequest, match="a number from 0 to 400"):
+        read(models, model="painter", gflop=3e6)
+
+
+@pytest.mark.parametrize("part", ["verifier", "judge"])
+def test_a_large_model_s_pictures_are_not_shown_to_verifiers_of_the_small_world(part):
+    models = with_large()
+    with pytest.raises(BadRequest, match="warmth of the embedded world cannot score what large makes: choose light"):
+        read(models, model="large", **{"verifier": "lightness", part: "warmth"})
+    assert read(models, model="large", verifier="lightness").observers == ()
 
 
 def test_every_seed_can_be_typed():
