@@ -16,7 +16,7 @@ import torch
 from diffusers import FluxTransformer2DModel
 
 from core.generators import pipelines
-from core.generators.pipelines import loading, lodging
+from core.generators.pipelines import diffusion, loading, lodging
 from core.generators.pipelines.diffusion import Diffusion
 from core.generators.pipelines.family import Sampling
 from core.generators.pipelines.flux import Flux, flux_flops, packed
@@ -194,6 +194,19 @@ def test_unfinished_images_come_from_the_small_decoder_and_finished_ones_from_th
         assert image.shape == (SIDE, SIDE, 3) and image.dtype == np.uint8
         assert same == (state is states[-1])
     assert slow.preview_cost(2) == slow.preview_cost(STEPS) != made(name).preview_cost(2)
+
+
+def test_large_previews_are_made_smaller_and_images_are_not(monkeypatch):
+    generator = made("flux-schnell")
+    states = full_path(generator)
+    [large] = generator.preview(states[2:3])
+    monkeypatch.setattr(diffusion, "PREVIEW_SIDE", SIDE // 2)
+    [small] = generator.preview(states[2:3])
+    assert small.shape == (SIDE // 2, SIDE // 2, 3) and generator.preview(states[-1:]).shape == (1, SIDE, SIDE, 3)
+    squares = large.reshape(SIDE // 2, 2, SIDE // 2, 2, 3).astype(float).mean((1, 3))
+    clipped = np.isin(large, (0, 255)).reshape(SIDE // 2, 2, SIDE // 2, 2, 3).any((1, 3))
+    assert np.abs(small - squares)[~clipped].max() <= 1
+    assert generator.preview(states[2:]).shape == (3, SIDE, SIDE, 3)  # side by side they are of one size
 
 
 # A state is a value

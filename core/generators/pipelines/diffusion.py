@@ -36,6 +36,7 @@ from core.search.budget import Cost
 ODE_ABILITIES = frozenset({"signature", "renoise", "neighbours"})
 SDE_ABILITIES = ODE_ABILITIES | {"branches"}
 PROMPTS_KEPT = 4
+PREVIEW_SIDE = 512  # pixels; verifiers look at fewer, and a run keeps hundreds of previews
 LOOK = 16  # side to which a latent is averaged for its signature
 
 
@@ -191,13 +192,25 @@ class Diffusion:
 
     @torch.no_grad()
     def preview(self, states: Sequence[DiffusionState]) -> np.ndarray:
-        """Finished images from the full decoder, the others from the quick one."""
-        if len({state.taken == self.num_steps for state in states}) == 2:
-            return np.concatenate([self.preview([state]) for state in states])
+        """Finished images from the full decoder, the others from the quick one.
+
+        No larger than PREVIEW_SIDE, unless they are asked for together with finished ones.
+        """
+        finished = {state.taken == self.num_steps for state in states}
+        if len(finished) == 2:
+            return np.concatenate([self._images([state], small=False) for state in states])
+        return self._images(states, small=not finished.pop())
+
+    def _images(self, states: Sequence[DiffusionState], small: bool) -> np.ndarray:
         pictures = self._pictures(states[0].taken)
-        latents = [state.x0_hat for state in states]
-        made = in_parts(lambda part: list(to_images(pictures.pixels(torch.stack(part)))), latents, len(latents))
-        return np.stack(made)
+
+        def decoded(latents: Sequence[Tensor]) -> list[np.ndarray]:
+            pixels = pictures.pixels(torch.stack(list(latents)))  # [B, 3, H, W]
+            if small and pixels.shape[-1] > PREVIEW_SIDE:
+                pixels = torch.nn.functional.adaptive_avg_pool2d(pixels, PREVIEW_SIDE)
+            return list(to_images(pixels))
+
+        return np.stack(in_parts(decoded, [state.x0_hat for state in states], len(states)))
 
     def preview_cost(self, step: int) -> Cost:
         return Cost(flops_decoder=self._pictures(step).flops(self.family.latent), decodes=1)
