@@ -37,10 +37,13 @@ class Needs:
     parameters: float = 0.0          # that work at the same time
     before: float = 0.0              # of a text encoder that leaves the GPU before these work
     working: float = 0.0             # bytes for one image beside the parameters, in 16 bits
+    layered: bool = False            # a GPU that is too small for the parameters has one layer of them at a time
 
     def bytes_on(self, device: str, width: int) -> float:
         """Of GPU memory what is there at the same time; of main memory, where nothing has to leave, all of it."""
         gpu = device == "cuda"
+        if gpu and self.layered:
+            return self.working * width / 2
         parameters = max(self.parameters, self.before) if gpu else self.parameters + self.before
         return parameters * width + self.working * width / 2
 

@@ -594,6 +594,13 @@ def test_as_much_is_left_on_the_device_as_it_has_room_for(monkeypatch, free, cho
     assert lodging.best_choice(((3e9, 5e9), (16e9,)), free) == choice
 
 
+def test_no_more_of_a_gpu_is_used_than_may_be(monkeypatch):
+    monkeypatch.setattr(lodging, "free_bytes", lambda device: 80_000_000_000)
+    assert lodging._room("cuda") == 80e9
+    monkeypatch.setenv("BEAMSCOPE_MEMORY", "24GB")
+    assert lodging._room("cuda") == 24e9
+
+
 def test_an_unknown_way_to_offload_is_refused_with_those_that_there_are(monkeypatch):
     monkeypatch.setenv("BEAMSCOPE_OFFLOAD", "some")
     with pytest.raises(BadRequest, match="'some': choose auto, none, model, sequential"):

@@ -71,6 +71,12 @@ def test_a_text_encoder_makes_room_on_a_gpu_only():
     assert needs.bytes_on("cuda", 2) == 3e9 * 2 + 1e9 and needs.bytes_on("cpu", 4) == 5e9 * 4 + 2e9
 
 
+def test_what_goes_through_a_gpu_by_layers_fits_a_small_one():
+    """A card of 24 GB makes pictures with 33 GB of networks."""
+    needs = GENERATORS["flux-schnell"].needs
+    assert needs.bytes_on("cuda", 2) < 8e9 and needs.bytes_on("cpu", 2) > 33e9
+
+
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_model_of_others_names_real_packages_and_says_what_it_takes(name):
     entry = FOREIGN[name]

@@ -41,9 +41,9 @@ def _infinity(size: str, pixels: int, vae: str, parameters: float, working: floa
 
 def _pipeline(name: str, description: str, load: str, packages: tuple[str, ...], parameters: float,
               before: float) -> dict[str, Entry]:
-    """A diffusion model through diffusers, with both samplers. Its text encoders make room where it is scarce."""
+    """A diffusion model through diffusers, with both samplers. Its networks come and go where room is scarce."""
     needs = Needs(packages, ("diffusers>=0.40,<1", "accelerate>=1.10,<2"), parameters=parameters, before=before,
-                  working=3e9)
+                  working=3e9, layered=True)
     ode, target = frozenset({"signature", "renoise", "neighbours"}), f"core.generators.pipelines:{load}"
     return {
         name: Entry(f"{description}; ODE sampler", lazy(target), ode, needs=needs),

@@ -6,6 +6,7 @@ Decoders are small and always there.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from core.generators.room import free_bytes, let_go
+from core.machine import memory_limit
 from core.models.memory import weights_bytes
 from core.search.errors import BadRequest
 
@@ -41,8 +43,7 @@ def lodged(groups: Sequence[Group], device: str) -> Lodging:
     if choice not in CHOICES:
         raise BadRequest(f"unknown offload {choice!r}: choose {', '.join(CHOICES)} ({OFFLOAD})")
     if choice == "auto":
-        free = free_bytes(torch.device(device)) if device.startswith("cuda") else None  # other devices share memory
-        choice = best_choice(groups, free)
+        choice = best_choice(groups, _room(device) if device.startswith("cuda") else None)  # others share main memory
     return {"none": Together, "model": InTurns, "sequential": ByLayer}[choice](groups, device)
 
 
@@ -51,6 +52,11 @@ def best_choice(groups: Sequence[Group], free: float | None) -> str:
     if free is None or free >= _bytes(groups) + SPARE:
         return "none"
     return "model" if free >= max(weights_bytes(*group) for group in groups) + SPARE else "sequential"
+
+
+def _room(device: str) -> float:
+    """What is free there, and no more than may be used."""
+    return min(free_bytes(torch.device(device)), memory_limit() or math.inf)
 
 
 def _bytes(groups: Sequence[Group]) -> int:
