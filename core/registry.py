@@ -38,6 +38,7 @@ class Needs:
     before: float = 0.0              # of a text encoder that leaves the GPU before these work
     working: float = 0.0             # bytes for one image beside the parameters, in 16 bits
     layered: bool = False            # a GPU that is too small for the parameters has one layer of them at a time
+    gflop: float = 0.0               # of one image of a generator, decoded, about
 
     def bytes_on(self, device: str, width: int) -> float:
         """Of GPU memory what is there at the same time; of main memory, where nothing has to leave, all of it."""

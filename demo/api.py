@@ -67,7 +67,8 @@ def endpoints(context: Context) -> dict[str, Callable[..., Any]]:
 
         Args:
             prompt: What the picture should show.
-            baseline: How the diffusion model searches: random_search (best of n), zero_order, search_over_paths.
+            baseline: How the diffusion model searches: random_search (best of n), zero_order, search_over_paths; or
+                random_search@flux-schnell and the like, best of n on another model that is ready.
             strategy: How the first model searches.
             gflop: The most compute that each side may spend, in GFLOP; 0 for the usual budget.
             seed: The same seed gives the same runs.

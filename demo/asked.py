@@ -36,7 +36,7 @@ def read_asked(models: Models, asked: Mapping[str, Any]) -> Asked:
     Raises BadRequest or UnsupportedStrategy with what is wrong. Loads nothing.
     """
     given = {name: value for name, value in asked.items() if value is not None}
-    usual = dict(zip(settings.FIXED, settings.control_values(default_spec(models)), strict=False))
+    usual = dict(zip(settings.FIXED, settings.control_values(default_spec(models, given.get("model"))), strict=False))
     fixed = {name: given.pop(name, value) for name, value in usual.items()}
     around = read_around(models, given.pop("baseline", settings.BASELINE), given.pop("private", False))
     params = [param.name for param in get_strategy(str(fixed["strategy"])).params]

@@ -185,9 +185,9 @@ def _around(context: Context, wanted: str | None, visitor: str) -> list[Any]:
         spec = others[0].tree_now().spec if others else None
     except BadRequest:
         return [gr.skip(), gr.skip()]
-    strategy = spec.strategy if spec else settings.NO_BASELINE
-    known = strategy in [settings.NO_BASELINE, *settings.baselines(context.models)]
-    return [strategy if known else gr.skip(), context.library.audience(wanted) == "private"]
+    baseline = settings.baseline_of(context.models, spec)
+    known = baseline in [settings.NO_BASELINE, *settings.baselines(context.models)]
+    return [baseline if known else gr.skip(), context.library.audience(wanted) == "private"]
 
 
 def _is_here(context: Context, run: str, visitor: str) -> bool:

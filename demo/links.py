@@ -6,6 +6,7 @@ in the words of demo/settings.py. A link to a run (`?run=ID&step=12&node=40`) is
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlencode
 
 from core.search.errors import BadRequest
@@ -23,10 +24,11 @@ OFF, PERSON = "off", "person"
 DEFAULT_STRATEGY, DEFAULT_SEED = "beam_search", 7
 
 
-def default_spec(models: Models) -> RunSpec:
-    """What the page begins with, the prompt aside."""
-    return RunSpec("", models.searcher, DEFAULT_STRATEGY, {}, next(iter(models.verifiers)), seed=DEFAULT_SEED,
-                   budget_flops=models.default_gflop * settings.GIGA)
+def default_spec(models: Models, model: Any = None) -> RunSpec:
+    """What the page begins with, the prompt aside; where another model is asked for, what is usual for that."""
+    known = model if model in models.generators else models.searcher
+    return RunSpec("", models.searcher, DEFAULT_STRATEGY, {}, models.guide_of(known), seed=DEFAULT_SEED,
+                   budget_flops=models.usual_gflop(known) * settings.GIGA)
 
 
 def query_of(models: Models, spec: RunSpec, beside: str = settings.BASELINE) -> str:
@@ -34,7 +36,7 @@ def query_of(models: Models, spec: RunSpec, beside: str = settings.BASELINE) -> 
 
     beside: the strategy that runs beside it, "off" for none.
     """
-    usual = _fixed(default_spec(models))
+    usual = _fixed(default_spec(models, spec.generator))
     given = {key: value for key, name in KEYS.items() if (value := _fixed(spec)[name]) not in (usual[name], None)}
     defaults = {param.name: param.default for param in get_strategy(spec.strategy).params}
     given |= {name: OFF if value is None else value for name, value in spec.params.items() if value != defaults[name]}
@@ -64,7 +66,7 @@ def spec_of(models: Models, query: Mapping[str, str]) -> RunSpec:
 
     Raises BadRequest, or UnsupportedStrategy, with what is wrong; parameters that the strategy has not are ignored.
     """
-    usual = default_spec(models)
+    usual = default_spec(models, query.get("m"))
     strategy = query.get("s", usual.strategy)
     names = [param.name for param in get_strategy(strategy).params]
     params = {name: parse_value(query[name]) for name in names if name in query}

@@ -76,6 +76,17 @@ class Models:
         """The most that a visitor may ask of a model; nothing is loaded. Raises BadRequest for an unknown name."""
         return self.large_gflop if pick("generator", self.generators, generator).foreign else self.max_gflop
 
+    def usual_gflop(self, generator: str) -> float:
+        """The budget where none is asked for; nothing is loaded. Raises BadRequest for an unknown name."""
+        entry = pick("generator", self.generators, generator)
+        return USUAL_IMAGES * entry.needs.gflop if entry.foreign and entry.needs.gflop else self.default_gflop
+
+    def guide_of(self, generator: str) -> str:
+        """The guide where none is asked for: the first that can score the generator's pictures, a ready one if any."""
+        foreign = pick("generator", self.generators, generator).foreign
+        able = [name for name in self.verifiers if not (foreign and name in self.natives)]
+        return min(able, key=lambda name: not self.state("verifier", name).ready) if foreign else able[0]
+
     def scale_of(self, generator: str) -> tuple[float, float, float]:
         """Least, usual and largest budget on the dial, GFLOP: of a large model so many images, and it is loaded.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from core.readiness import Readiness
 from core.registry import pick
 from core.search.errors import BadRequest
 from core.search.schema import Param
@@ -84,7 +85,8 @@ def make_panel(models: Models) -> Panel:
              "gflop": gflop, "seed": seed, "chooser": chooser}  # fmt: skip
     controls = [*(fixed[name] for name in settings.FIXED[1:]), *parameters]
     _wire_choices(models, (model, about), (strategy, helps, groups), _looks(parameters))
-    _wire_presets(models, presets, (strategy, gflop), dict(zip(settings.parameter_names(), parameters, strict=True)))
+    named = dict(zip(settings.parameter_names(), parameters, strict=True))
+    _wire_presets(models, presets, model, (strategy, gflop), named)
     _wire_badge(models, verifier, badge)
     _wire_scale(models, model, gflop, verifier)
     _wire_changes([*controls, baseline])
@@ -96,18 +98,21 @@ def _presets() -> dict[str, gr.Button]:
         return {name: gr.Button(strings.PRESETS[name], size="sm", elem_id=f"bs-preset-{name}") for name in PRESETS}
 
 
-def _wire_presets(models: Models, chips: dict[str, gr.Button], fixed: tuple, parameters: dict) -> None:
+def _wire_presets(models: Models, chips: dict[str, gr.Button], model: Choice, fixed: tuple, parameters: dict) -> None:
     """A preset sets strategy, budget and the sizes of the beam, at once and without the server."""
     sizes = [parameters[DEFAULT_STRATEGY, name] for name in ("width", "branch", "look")]
     for name, chip in chips.items():
-        values = preset(models, name)
-        chip.click(None, None, [*fixed, *sizes], js=f"() => {json.dumps(values)}", api_visibility="private")
+        values = {key: preset(models, name, key) for key in models.generators}
+        usual = json.dumps(values[models.searcher])
+        chip.click(None, model, [*fixed, *sizes], js=f"(model) => ({json.dumps(values)})[model] ?? {usual}",
+                   api_visibility="private")
 
 
-def preset(models: Models, name: str) -> list[Any]:
+def preset(models: Models, name: str, model: str) -> list[Any]:
     """Strategy, budget, width, branch and look of a preset."""
     share, width, branch = PRESETS[name]
-    return [DEFAULT_STRATEGY, min(models.max_gflop, round(models.default_gflop * share)), width, branch, "preview"]
+    gflop = min(models.most_gflop(model), round(models.usual_gflop(model) * share))
+    return [DEFAULT_STRATEGY, gflop, width, branch, "preview"]
 
 
 def _seed_row() -> tuple[gr.Textbox, gr.Checkbox]:
@@ -148,10 +153,15 @@ def _wire_changes(controls: list[Any]) -> None:
 def baseline_choices(models: Models) -> list[tuple[str, str]]:
     """What can run beside a search, by the names that people read."""
     named = [
-        (f"{strings.name_of(strings.GENERATOR_NAMES, generator)}, {_method(strategy)}", strategy)
-        for strategy, generator in settings.baselines(models).items()
+        (_labelled(f"{strings.name_of(strings.GENERATOR_NAMES, generator)}, {_method(key.partition('@')[0])}",
+                   models.state("generator", generator)), key)
+        for key, generator in settings.baselines(models).items()
     ]
     return [*named, (strings.NO_BASELINE, settings.NO_BASELINE)]
+
+
+def _labelled(name: str, state: Readiness) -> str:
+    return name if state.ready else strings.NOT_READY.format(name=name, why=state.short)
 
 
 def _method(strategy: str) -> str:
@@ -182,12 +192,7 @@ def model_choices(models: Models, role: str) -> list[tuple[str, str]]:
     table, names = models.generators, strings.GENERATOR_NAMES
     if role == "verifier":
         table, names = models.verifiers, strings.VERIFIER_NAMES
-    states = {key: models.state(role, key) for key in table}
-    return [
-        (strings.name_of(names, key) if state.ready else
-         strings.NOT_READY.format(name=strings.name_of(names, key), why=state.short), key)
-        for key, state in states.items()
-    ]  # fmt: skip
+    return [(_labelled(strings.name_of(names, key), models.state(role, key)), key) for key in table]
 
 
 def guide_choices(models: Models) -> list[tuple[str, str]]:
@@ -298,8 +303,7 @@ def _seeing(models: Models, name: str, guide: Any) -> Any:
     try:
         models.require_sight(name, settings.members(str(guide)))
     except BadRequest:
-        able = [one for one in models.verifiers if one not in models.natives]
-        return min(able, key=lambda one: not models.state("verifier", one).ready, default=gr.skip())
+        return models.guide_of(name)
     return gr.skip()
 
 

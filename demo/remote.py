@@ -23,7 +23,7 @@ from demo.decoding import with_pictures
 from demo.family import LANES, Lane, before, family
 from demo.inspect import inspect as inspect_node
 from demo.models import Models
-from demo.settings import GIGA, NO_BASELINE, method
+from demo.settings import GIGA, baseline_of, method
 from demo.streaming import Reader
 
 PATIENCE = 8.0  # seconds a question for frames waits for the next one
@@ -157,7 +157,7 @@ def _settings(context: Context, lanes: list[Reader]) -> str | None:
     spec, *others = [lane.tree.spec for lane in lanes]
     if spec is None or spec.origin or spec.strategy not in STRATEGIES:
         return None
-    beside = others[0].strategy if others and others[0] else NO_BASELINE
+    beside = baseline_of(context.models, others[0] if others else None)
     return links.query_of(context.models, spec, beside)
 
 

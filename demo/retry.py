@@ -29,6 +29,6 @@ def begin(context: Context, run: Any, request: Any) -> str:
     require_models(context.models)
     spec = trees[0].spec_now
     spec = replace(spec, params={**spec.params, less[0]: less[1]})
-    beside = trees[1].spec.strategy if len(trees) > 1 and trees[1].spec else settings.NO_BASELINE
+    beside = settings.baseline_of(context.models, trees[1].spec if len(trees) > 1 else None)
     plan = settings.plan(context.models, spec, beside)
     return launch(context, plan, request, context.library.audience(run) == "private")

@@ -158,7 +158,21 @@ def _whole(value: Any) -> Any:
 
 
 def baselines(models: Models) -> dict[str, str]:
-    """What can run beside a search: strategies, the usual one first, each with the generator that runs it."""
+    """What can run beside a search: strategies, the usual one first, each with the generator that runs it; then best
+    of n on every model of others, "random_search@flux-dev"."""
+    others = [name for name, entry in models.generators.items() if entry.foreign and not name.endswith("-sde")]
+    return _own_baselines(models) | {f"{BASELINE}@{name}": name for name in others}
+
+
+def baseline_of(models: Models, spec: RunSpec | None) -> str:
+    """As `baselines` calls what a run beside another does; "off" for none."""
+    if spec is None:
+        return NO_BASELINE
+    named = f"{spec.strategy}@{spec.generator}"
+    return named if named in baselines(models) else spec.strategy
+
+
+def _own_baselines(models: Models) -> dict[str, str]:
     if models.baseline is None:
         return {}
     kin = [models.baseline, *(name for name in models.generators if name.startswith(f"{models.baseline}-"))]
@@ -170,10 +184,12 @@ def baselines(models: Models) -> dict[str, str]:
 
 
 def read_baseline(models: Models, value: Any) -> str:
-    """Raises BadRequest for what cannot run beside a search."""
+    """Raises BadRequest for what cannot run beside a search, WeightsMissing where its model is not ready."""
     allowed = [NO_BASELINE, *baselines(models)]
     if not isinstance(value, str) or value not in allowed:
         raise BadRequest(f"The baseline {_short(value)} is not possible: it is {', '.join(allowed)}.")
+    if "@" in value:
+        models.require("generator", baselines(models)[value])
     return value
 
 
@@ -181,22 +197,27 @@ def plan(models: Models, spec: RunSpec, baseline: str = BASELINE) -> Plan:
     """Price a spec and size the baseline to the same total FLOPs. Raises BadRequest when the budget is too small.
 
     baseline: the strategy that runs beside it, "off" for none. Both lanes observe with every verifier, but only what
-    guides is part of the matched compute. Beside a model of another world than the baseline's runs nothing: the two
-    would not be made for the same prompts.
+    guides is part of the matched compute. Models of others run beside each other only, and beside a model of another
+    world than the baseline's runs nothing: the two would not be made for the same prompts.
     """
     verifiers = models.verifiers_of(spec)
     generator = models.generator(spec.generator)
     spec = fit(spec, generator, verifiers)
     cost = _priced(models, spec, generator, verifiers)
     beside = baselines(models).get(baseline)
-    if beside is None or not models.in_world(spec.generator):
+    if beside is None or not _comparable(models, spec.generator, beside):
         return Plan((spec,), (cost,))
     other = models.generator(beside)
     try:
-        against = fit(rival(spec, cost.flops, beside, baseline), other, verifiers)
+        against = fit(rival(spec, cost.flops, beside, baseline.partition("@")[0]), other, verifiers)
     except BadRequest:  # not one image of the baseline is as cheap
         return Plan((spec,), (cost,))
     return Plan((spec, against), (cost, _priced(models, against, other, verifiers)))
+
+
+def _comparable(models: Models, searcher: str, beside: str) -> bool:
+    foreign = [models.generators[name].foreign for name in (searcher, beside)]
+    return all(foreign) or not any(foreign) and models.in_world(searcher)
 
 
 def _priced(models: Models, spec: RunSpec, generator: Any, verifiers: Mapping[str, Any]) -> Cost:
@@ -247,7 +268,7 @@ def describe(plan: Plan) -> list[list[tuple[str, str]]]:
     if len(plan.specs) == 1:
         said.append([("plain", strings.ALONE)])
     else:
-        said.append([("plain", "The diffusion run gets the same: "), ("strong", _size(plan.specs[1])),
+        said.append([("plain", "The run beside it gets the same: "), ("strong", _size(plan.specs[1])),
                      ("plain", f", {_gflop(plan.costs[1])}.")])  # fmt: skip
     return said
 

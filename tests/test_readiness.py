@@ -12,7 +12,7 @@ from core import machine as machines
 from core.generators.registry import GENERATORS
 from core.machine import Machine, limit_memory, machine, memory_limit, read_memory
 from core.models.infinity.config import CONFIGS
-from core.models.infinity.cost import Planner, decode_bytes
+from core.models.infinity.cost import Planner, decode_bytes, decode_flops, image_flops
 from core.models.infinity.schedule import schedule_of
 from core.models.infinity.vae import VAES
 from core.packages import PACKAGES, package
@@ -100,6 +100,8 @@ def test_what_infinity_needs_is_what_its_planner_says_of_one_image(name):
     picture = decode_bytes(VAES[config.vae], schedule.latent(), 2)
     needs = FOREIGN[name].needs
     assert needs.working == pytest.approx(plan.held(last) + max(plan.passing(last), picture), rel=0.05, abs=1e8)
+    spent = image_flops(config, schedule) + decode_flops(VAES[config.vae], schedule.latent())
+    assert needs.gflop == pytest.approx(spent / 1e9, rel=0.01)
     assert config.vae in needs.packages and f"{schedule.latent()[0] * config.stride} px" in FOREIGN[name].description
 
 

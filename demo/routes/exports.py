@@ -102,8 +102,8 @@ def _beside(context: Context, run: str, visitor: str) -> str:
     """The strategy of the run beside it, "off" for none; as usual where the page does not offer that."""
     _first, *others = context.library.lanes(run, visitor)
     spec = Tree.of(others[0].store.load(others[0].run)).spec if others else None
-    strategy = spec.strategy if spec else settings.NO_BASELINE
-    return strategy if strategy in (settings.NO_BASELINE, *settings.baselines(context.models)) else settings.BASELINE
+    baseline = settings.baseline_of(context.models, spec)
+    return baseline if baseline in (settings.NO_BASELINE, *settings.baselines(context.models)) else settings.BASELINE
 
 
 def _settings_link(context: Context, spec: RunSpec, beside: str) -> str | None:
