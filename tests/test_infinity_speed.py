@@ -89,6 +89,10 @@ def test_what_does_not_fit_is_said_and_the_rest_goes_on(monkeypatch):
     assert "Batch 3: 3 candidates do not fit" in speed.page({"tiny": found})
 
 
+def test_the_page_that_is_shown_is_made_of_the_figures_that_are_kept():
+    assert speed.FILE.with_suffix(".md").read_text() == speed.page(json.loads(speed.FILE.read_text()))
+
+
 def test_figures_stand_beside_those_of_other_models_and_machines(tmp_path):
     path, first = tmp_path / "results" / "speed.json", measured(looks=("preview",), width=1, branch=1)
     speed.keep(first, path)
