@@ -98,8 +98,9 @@ def test_figures_stand_beside_those_of_other_models_and_machines(tmp_path):
     speed.keep(first, path)
     speed.keep(first | {"images": {"9": first["images"]["3"]}, "beams": {}}, path)  # another batch of the same
     speed.keep(first | {"model": "infinity-2b"}, path)
+    speed.keep(first | {"machine": first["machine"] | {"dtype": "bfloat16"}}, path)
     kept = json.loads(path.read_text())
-    assert [key.partition(" on ")[0] for key in kept] == ["tiny", "infinity-2b"]
+    assert [key.partition(" on ")[0] for key in kept] == ["tiny", "infinity-2b", "tiny"]
     assert list(next(iter(kept.values()))["images"]) == ["1", "3", "9"] and next(iter(kept.values()))["beams"]
     page = path.with_suffix(".md").read_text()
-    assert page.count("## ") == 2 and "| 16x16 | 256 |" in page and "width 1, branch 1, preview" in page
+    assert page.count("## ") == 3 and "| 16x16 | 256 |" in page and "width 1, branch 1, preview" in page

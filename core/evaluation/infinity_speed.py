@@ -129,7 +129,7 @@ def peak_memory(device: str, weights: int) -> Iterator[dict[str, int]]:
         yield found
 
 
-def matrix_peak(device: str, dtype: torch.dtype, rounds: int = 5) -> float:
+def matrix_peak(device: str, dtype: torch.dtype, rounds: int = 15) -> float:
     """FLOPs a second of one large product: what the device can really reach."""
     side = SIDE.get(device, 8192)
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
@@ -208,12 +208,12 @@ def measure(
         "images": {}, "beams": {},
     }  # fmt: skip
     _one_run(generator, device, 1, 0)  # warms up
-    for count in batches:
-        found["images"][str(count)] = _or_too_large(images, generator, device, count, ROUNDS.get(device, 3))
+    rounds = ROUNDS.get(device, 3)
+    parts = [("images", str(count), images, (count, rounds)) for count in batches]
+    parts += [("beams", look, beam, (width, branch, look)) for look in looks]
+    for kind, title, call, settings in parts:
+        found[kind][title] = _or_too_large(call, generator, device, *settings)
         found["matrix_peak"] = max(found["matrix_peak"], matrix_peak(device, dtype))  # of a machine with other work
-        yield found
-    for look in looks:
-        found["beams"][look] = _or_too_large(beam, generator, device, width, branch, look)
         yield found
 
 
@@ -242,11 +242,13 @@ def _name(device: str) -> str:
 
 
 def keep(found: dict[str, Any], path: Path = FILE) -> None:
-    """The figures into the file, in the place of those of the same model on the same device, and as a page beside."""
+    """The figures into the file, beside others; of the same model on the same device a part replaces the same part."""
     runs = json.loads(path.read_text()) if path.exists() else {}
-    key = f"{found['model']} on {found['machine']['name']}"
-    before = runs.get(key, {})
-    runs[key] = found | {part: before.get(part, {}) | found[part] for part in ("images", "beams")}
+    key = f"{found['model']} on {found['machine']['name']} in {found['machine']['dtype']}"
+    before = runs.get(key, {"matrix_peak": 0})
+    peak = max(before["matrix_peak"], found["matrix_peak"])
+    merged = {part: before.get(part, {}) | found[part] for part in ("images", "beams")}
+    runs[key] = found | merged | {"matrix_peak": peak}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(runs, indent=1) + "\n")
     path.with_suffix(".md").write_text(page(runs))
