@@ -10,10 +10,13 @@ from importlib import import_module
 from threading import RLock
 from typing import Any
 
-from core.search.errors import BadRequest
+from core.search.errors import BadRequest, BeamscopeError, OutOfMemory, is_out_of_memory
+from core.search.memory import let_go
 from core.search.plugins import load_plugins
 
 _LOADING = RLock()
+NO_ROOM = ("there is not enough memory to load this model beside those that are loaded: start again with it alone, "
+           "choose a smaller one, or another --device or --dtype")
 PLACE = ("BEAMSCOPE_DEVICE", "BEAMSCOPE_DTYPE")
 
 
@@ -80,7 +83,13 @@ def _once(load: Callable[[], Any]) -> Callable[[], Any]:
 
     def loaded() -> Any:
         with _LOADING:
-            return load_once(*map(os.environ.get, PLACE))
+            try:
+                return load_once(*map(os.environ.get, PLACE))
+            except Exception as error:
+                if isinstance(error, BeamscopeError) or not is_out_of_memory(error):
+                    raise
+        let_go()   # here, where the error no longer holds on to what filled the memory
+        raise OutOfMemory(NO_ROOM)
 
     return loaded
 

@@ -21,7 +21,16 @@ from demo.context import Context
 from demo.launch import launch, require_models
 from demo.models import Models
 from demo.pages import top_bar
-from demo.panel import INSTANT, QUIET, Panel, guide_choices, make_panel
+from demo.panel import (
+    INSTANT,
+    QUIET,
+    Panel,
+    baseline_choices,
+    guide_choices,
+    judge_choices,
+    make_panel,
+    model_choices,
+)
 from demo.settings import GIGA
 from demo.words import complaint
 
@@ -107,6 +116,9 @@ def _wire_runs(context: Context, asked: tuple, shown: tuple, buttons: tuple[gr.B
     def arrive(request: gr.Request) -> list[Any]:
         query = dict(request.query_params)
         visitor = context.visitors.of(request)
+        return with_choices(context.models, shown_to(query, visitor))
+
+    def shown_to(query: dict[str, str], visitor: str) -> list[Any]:
         if links.is_link(query) and not ("run" in query and _is_here(context, query["run"], visitor)):
             return [*_restored(context.models, query, gone="run" in query), gr.skip()]
         return [*_arrive(context, query.get("run"), visitor), *_around(context, query.get("run"), visitor)]
@@ -128,6 +140,23 @@ def _wire_runs(context: Context, asked: tuple, shown: tuple, buttons: tuple[gr.B
     gr.context.Context.root_block.load(
         arrive, None, [stage, run, hint, *controls, panel.baseline, panel.private], **QUIET
     )
+
+
+def with_choices(models: Models, told: list[Any]) -> list[Any]:
+    """What a page shows when it opens, with its lists as they are now: weights may have come since it was built."""
+    before = 3   # stage, run, hint
+    lists = {"model": model_choices(models, "generator"), "verifier": guide_choices(models),
+             "judge": judge_choices(models)}
+    places = {before + settings.FIXED.index(name): choices for name, choices in lists.items()}
+    places[len(told) - 2] = baseline_choices(models)
+    return [_listed(value, places[place]) if place in places else value for place, value in enumerate(told)]
+
+
+def _listed(value: Any, choices: list[tuple[str, Any]]) -> Any:
+    """A control's new value, or none, with its choices unless it brings its own."""
+    if not isinstance(value, dict):
+        return gr.update(value=value, choices=choices)
+    return {"choices": choices, **value}
 
 
 _tickets = count(1)

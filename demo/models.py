@@ -171,7 +171,7 @@ class Models:
                     self._load(*("verifier", self.verifiers) if name == guide else ("generator", self.generators), name)
                 self._done.append(name)
         except BeamscopeError as error:
-            self.problem = str(error)
+            self.problem = NO_ROOM if is_out_of_memory(error) else str(error)
         except Exception as error:
             log.exception("the models could not be loaded")
             said = " ".join(str(error).split())[:300] or type(error).__name__

@@ -173,8 +173,7 @@ def _method(strategy: str) -> str:
 
 def _advanced(models: Models) -> tuple[Choice, Dial]:
     with gr.Accordion(strings.ADVANCED, open=False, elem_id="bs-advanced"):
-        names = [(strings.NO_JUDGE, ""), *model_choices(models, "verifier")]
-        judge = _choice(strings.JUDGE, names, "")
+        judge = _choice(strings.JUDGE, judge_choices(models), "")
         finalists = Dial(1, MAX_FINALISTS, value=4, step=1, label=strings.FINALISTS, buttons=[])
     return judge, finalists
 
@@ -193,6 +192,11 @@ def model_choices(models: Models, role: str) -> list[tuple[str, str]]:
     if role == "verifier":
         table, names = models.verifiers, strings.VERIFIER_NAMES
     return [(_labelled(strings.name_of(names, key), models.state(role, key)), key) for key in table]
+
+
+def judge_choices(models: Models) -> list[tuple[str, str]]:
+    """Nobody, and every verifier."""
+    return [(strings.NO_JUDGE, ""), *model_choices(models, "verifier")]
 
 
 def guide_choices(models: Models) -> list[tuple[str, str]]:

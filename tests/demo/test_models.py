@@ -3,17 +3,21 @@
 import threading
 from dataclasses import replace
 
+import gradio as gr
 import pytest
+import torch
 from fastapi.testclient import TestClient
 
+from core.packages import package
+from core.registry import Entry, Needs, _once
 from core.runs import RunStore
-from core.search.errors import BeamscopeError, WeightsMissing
-from demo import layout, links, panel, strings
+from core.search.errors import BeamscopeError, OutOfMemory, WeightsMissing
+from demo import layout, links, panel, settings, strings
 from demo.server import build_app
 from tests.demo.test_page import text_of
 from tests.demo.test_settings import controls
 from tests.demo.test_streaming import wait
-from tests.painted import painted_models, with_strangers
+from tests.painted import Painter, painted_models, with_strangers
 
 
 @pytest.fixture
@@ -113,3 +117,37 @@ def test_choosing_one_and_searching_with_it_say_the_same_and_the_server_goes_on(
         reply = client.post("/data/search", json=asked)
         assert reply.status_code == 400 and "download giant" in reply.json()["error"]
         assert client.post("/data/search", json={"prompt": "a dog", "gflop": 40}).status_code == 200
+
+
+def test_a_reload_after_the_download_finds_the_model_ready(strangers, tmp_path):
+    places = {name: 3 + settings.FIXED.index(name) for name in ("model", "verifier", "judge")}
+    untouched = [gr.skip()] * (3 + len(settings.FIXED) + len(settings.parameter_names()) + 2)
+
+    def labels():
+        told = layout.with_choices(strangers, untouched)
+        assert all("value" not in one for one in told)
+        return {name: dict(map(reversed, told[place]["choices"])) for name, place in places.items()}
+
+    assert labels()["model"]["giant"] == "giant · download 13.9 GB"
+    for path in package("sdxl").needed:
+        (tmp_path / "models" / "sdxl").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "models" / "sdxl" / path).write_bytes(b"x")
+    found = labels()
+    assert [found["model"]["giant"], found["verifier"]["stern"], found["judge"]["stern"]] == ["giant", "stern", "stern"]
+    shown = layout.with_choices(strangers, [*untouched[:4], "painter", *untouched[5:]])[4]
+    assert shown["value"] == "painter" and dict(map(reversed, shown["choices"]))["giant"] == "giant"
+
+
+def test_a_model_that_finds_no_room_says_so_and_can_be_tried_again(strangers):
+    tries = iter([torch.OutOfMemoryError("CUDA out of memory"), None])
+
+    def load():
+        if error := next(tries):
+            raise error
+        return Painter("big")
+
+    big = Entry("big", _once(load), needs=Needs(parameters=1e6))
+    models = replace(strangers, generators={**strangers.generators, "big": big})
+    with pytest.raises(OutOfMemory, match="not enough memory to load this model beside those that are loaded"):
+        models.generator("big")
+    assert models.generator("big").name == "big"
