@@ -95,6 +95,19 @@ def test_it_halves_until_it_fits():
     assert params == [{"width": 2}, {"width": 1}, {"branch": 2}] and isinstance(events[-1], Finished)
 
 
+def test_a_limit_that_not_even_one_call_fits_into_ends_the_run_at_once():
+    """Narrower searches would all be computed up to the same call, for nothing."""
+    class Huge(ToyGenerator):
+        def step_bytes(self, step):
+            return 2**30 if step == 3 else 8
+
+    spec = spec_of("beam_search", {"width": 3, "branch": 4})
+    events = list(Search(Huge(), verifiers(), spec, memory_limit=2**25).run())
+    assert isinstance(events[-1], Failed) and not [event for event in events if isinstance(event, Shrunk)]
+    assert "free some memory and search again (the memory limit of 32 MiB" in events[-1].message
+    assert events[-1].message.endswith("the next call needs 1024; raise it)")
+
+
 def test_what_was_lost_is_paid_for_and_leaves_the_budget_whole():
     """A budget that just pays for the search as asked pays for the smaller one too."""
     spec = spec_of("beam_search", {"width": 3, "branch": 4})

@@ -179,13 +179,13 @@ class Infinity:
         free = free_bytes(self.device)
         size = len(states) if free is None else self.plan.batch(number, len(states), free)
         if self.device.type == "cpu" and free is not None and free < self._least(number, len(states)):
-            raise OutOfMemory(self._no_room(states, number))  # the system would not refuse but end the process
+            raise self._no_room(states, number)  # the system would not refuse but end the process
         try:
             return in_parts(lambda part: self._forward(part, number), states, size)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-        raise OutOfMemory(self._no_room(states, number))
+        raise self._no_room(states, number)
 
     def _forward(self, states: Sequence[InfinityState], number: int) -> list[Outcome]:
         """One pass for P distinct states of the same prompt."""
@@ -206,17 +206,18 @@ class Infinity:
         """Bytes that a step of `count` distinct states takes if they pass one by one."""
         return count * self.plan.segment(number) + self.plan.passing(number)
 
-    def _no_room(self, states: Sequence[InfinityState], number: int) -> str:
+    def _no_room(self, states: Sequence[InfinityState], number: int) -> OutOfMemory:
         """What was asked for, and how many candidates there is room for."""
         label, free = self.step_labels[number], free_bytes(self.device)
         each = f"{self.plan.held(number) / GB:.2g} GB"
         told = f"{len(states)} candidates of {self.name} do not fit at {label}, {each} each"
         if free is None:
-            return f"{told}: search with fewer"
+            return OutOfMemory(f"{told}: search with fewer")
         room = free + self.held_bytes(states) - held_bytes(states[0].text.tensors())
         if most := self.plan.candidates(number, room):
-            return f"{told}: there is room for {most}; search with fewer"
-        return f"{told}, nor does one on {self.device}: choose a smaller model, or a device with more memory"
+            return OutOfMemory(f"{told}: there is room for {most}; search with fewer")
+        less = f"{told}, nor does one on {self.device}: choose a smaller model, or a device with more memory"
+        return OutOfMemory(less, hopeless=True)
 
     # Looking
 

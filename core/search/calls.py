@@ -98,8 +98,10 @@ class Calls:
             return 2**31
         used = self._weights + self.live_bytes
         if used + bytes_each > self._limit:
+            hopeless = self._weights + bytes_each > self._limit
             raise OutOfMemory(
                 f"the memory limit of {self._limit / MEBI:.0f} MiB is reached: weights and live states hold "
-                f"{used / MEBI:.0f} and the next call needs {bytes_each / MEBI:.0f}; raise it or search narrower"
+                f"{used / MEBI:.0f} and the next call needs {bytes_each / MEBI:.0f}; raise it"
+                + ("" if hopeless else " or search narrower"), hopeless,
             )
         return (self._limit - used) // bytes_each

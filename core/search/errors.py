@@ -49,9 +49,16 @@ class PromptOutOfWorld(BeamscopeError):
 
 
 class OutOfMemory(BeamscopeError):
-    """A model call needed more memory than there is. Nothing of it was computed."""
+    """A model call needed more memory than there is. Nothing of it was computed.
+
+    `hopeless`: nor would a narrower search have room for it.
+    """
 
     code = "out_of_memory"
+
+    def __init__(self, message: str, hopeless: bool = False):
+        super().__init__(message)
+        self.hopeless = hopeless
 
 
 class VerifierFailed(BeamscopeError):
@@ -71,3 +78,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | OutOfMemory) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
+
+
+def is_hopeless(error: BaseException) -> bool:
+    """Whether memory is too small for any search, as far as the error tells."""
+    return isinstance(error, OutOfMemory) and error.hopeless

@@ -36,9 +36,9 @@ def halved(tree: Tree, step: int, size: int) -> str:
     return f"out of memory {at(tree.label(step))} with {size} at a time: fewer at a time from here on"
 
 
-def out_of_memory(tree: Tree, step: int) -> str:
-    """What is told of a run that ended so."""
-    less = smaller(tree.spec_now)
+def out_of_memory(tree: Tree, step: int, hopeless: bool = False) -> str:
+    """What is told of a run that ended so. hopeless: a smaller one would end there, too."""
+    less = None if hopeless else smaller(tree.spec_now)
     advice = f"search again with {less[0]} {less[1]}" if less else "free some memory and search again"
     return f"out of memory {at(tree.label(step))}; the tree so far is kept: {advice}"
 

@@ -21,7 +21,7 @@ from core.search import events as ev
 from core.search import steering
 from core.search.budget import Cost, Ledger, amount
 from core.search.calls import Calls, Stop
-from core.search.errors import BadRequest, BeamscopeError, BudgetExhausted, OutOfMemory, is_out_of_memory
+from core.search.errors import BadRequest, BeamscopeError, BudgetExhausted, OutOfMemory, is_hopeless, is_out_of_memory
 from core.search.guide import Guide
 from core.search.memory import let_go
 from core.search.previews import preview_cost
@@ -114,7 +114,7 @@ class Search:
             self._states.held.clear()
             self._finalists.clear()
             step = self._calls.step
-            message = out_of_memory(self.tree, step)
+            message = out_of_memory(self.tree, step, is_hopeless(error))
             if isinstance(error, OutOfMemory):   # the model's own words say how much there is room for
                 message += f" ({_one_line(error)})"
             return {"code": OutOfMemory.code, "message": message, "step": step}
@@ -124,7 +124,7 @@ class Search:
         return {"code": code, "message": _one_line(error)}
 
     def _whatever_memory(self) -> Steps[str]:
-        """The strategy to its end. Where memory is used up it begins anew and smaller, as long as that is possible.
+        """The strategy to its end. Where memory is used up it begins anew and smaller, as long as that may help.
 
         Where a person chooses it is not: their choices would be lost.
         """
@@ -133,7 +133,7 @@ class Search:
                 return (yield from self._until_budget(get_strategy(self.spec.strategy).run(self, **self.params)))
             except Exception as error:
                 less = smaller(self.tree.spec_now) if is_out_of_memory(error) else None
-                if less is None or self.spec.chooser == "person":
+                if less is None or self.spec.chooser == "person" or is_hopeless(error):
                     raise
                 log.warning("the search begins anew with %s %d: %s", *less, error)
             yield from self._begin_anew(less)   # here, where the error no longer holds on to what filled the memory
