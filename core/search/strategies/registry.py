@@ -36,13 +36,13 @@ class Ability:
 
 ABILITIES = {
     "branches": Ability("chooses between candidates at every step", "branches only at the first",
-                        "a generator that draws at every step, such as emoji-ar or emoji-flow-sde"),
+                        "a generator that draws at every step, such as emoji-ar, infinity-125m or one with -sde"),
     "signature": Ability("tells candidates apart by their signatures", "gives none",
-                         "a generator that gives them, such as emoji-ar"),
+                         "a generator that gives them, such as emoji-ar or infinity-125m"),
     "renoise": Ability("carries images back to an earlier noise level", "has no noise levels",
-                       "a diffusion model, such as emoji-flow"),
+                       "a diffusion model, such as emoji-flow or flux-schnell"),
     "neighbours": Ability("varies the first noise of an image", "does not start from noise",
-                          "a diffusion model, such as emoji-flow"),
+                          "a diffusion model, such as emoji-flow or flux-schnell"),
     "handover": Ability("hands coarse scales over to a diffusion model", "is one model from end to end",
                         "a generator of both, such as emoji-ar-flow"),
 }
