@@ -12,7 +12,7 @@ from core.search.events import Expanded, Finished, Origin, Pruned, Scored, from_
 from core.search.strategies import adaptive_beam
 from core.search.strategies.adaptive_beam import _reliability, _size, _spread_of_siblings
 from core.search.strategies.fk_steering import _potential
-from core.search.strategies.registry import STRATEGIES
+from core.search.strategies.registry import STRATEGIES, checked_params
 from core.search.tree import Node, Tree
 from tests.test_search import log_of, searched
 from tests.toy import Closeness, Relay, ToyGenerator
@@ -486,6 +486,13 @@ def test_paths_that_start_at_the_end_are_random_search():
     for seed in SEEDS:
         tree = run("search_over_paths", {"paths": 5, "start": 4}, seed=seed)[0].tree
         assert births(tree) == births(searched("random_search", {"n": 5}, seed=seed)[0].tree)
+
+
+def test_models_of_few_steps_get_a_round_by_the_usual_settings_too():
+    """The usual start lies beyond the last of their steps, which would leave nothing but the best of n."""
+    usual = checked_params("search_over_paths", {})
+    _, events = run("search_over_paths", usual)
+    assert usual["start"] > 4 and [choice.step for choice in of(Pruned, events, rule="paths")] == [4]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
