@@ -114,7 +114,7 @@ def default(home):
 def test_the_object_has_the_promised_keys_and_types(default):
     result = default.result
     types = {"run": str, "prompt": str, "strategy": str, "verifier": str, "seed": int, "best": dict, "cost": dict,
-             "resumed": type(None), "nodes": int, "pruned": int, "scales": int}
+             "resumed": type(None), "nodes": int, "pruned": int, "scales": int, "notes": list}
     assert {key: type(value) for key, value in result.items()} == types
     assert {"node": int, "score": float, "scores": dict, "image": str} == {
         key: type(value) for key, value in result["best"].items()
