@@ -70,11 +70,15 @@ class Repeats:
             repeats = self._repeats(run, request)
             if any(self._running(lanes) for lanes in repeats.values()):
                 return
-            spec = library.tree(run, self.context.visitors.of(request)).spec
+            specs = [lane.tree_now().spec for lane in library.lanes(run, self.context.visitors.of(request))]
+            if len(specs) < 2 or None in specs:
+                return
+            spec, beside = specs
             wanted = [(spec.seed + number) % settings.SEEDS for number in range(1, min(count, MOST))]
             missing = [seed for seed in wanted if seed not in repeats]
             if missing:
-                plan = settings.plan(self.context.models, replace(spec, seed=missing[0]))
+                against = settings.baseline_of(self.context.models, beside)
+                plan = settings.plan(self.context.models, replace(spec, seed=missing[0]), against)
                 private = library.audience(run) == "private"
                 self._index().setdefault(run, []).append(
                     launch(self.context, plan, request, private, marks={SERIES: run}))

@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from core.runs import RunStore
+from core.search.tree import Tree
 from demo import bands, strings
 from demo.record import record
 from demo.server import build_app
@@ -86,6 +87,23 @@ def test_a_series_is_still_there_after_a_restart_and_goes_on(server):
         assert reply["lanes"][0]["gflop"] == before["lanes"][0]["gflop"], "the same seeds give the same band"
 
 
+def test_what_ran_beside_it_runs_beside_the_repeats_too(server):
+    """Other than the usual: with the usual one a band would mix two methods, or, for models of others, never come."""
+    client, *_, folders = server
+    asked = {"prompt": "a red car", "gflop": 60, "baseline": "zero_order"}
+    run, store = client.post("/data/search", json=asked).json()["run"], RunStore(folders[0])
+    end = time.monotonic() + 60
+    while store.status(run) != "finished" or store.status(store.meta(run)["beside"]) != "finished":
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert client.post("/data/repeat", json={"run": run, "seeds": 2}).json() == {"series": run}
+    while client.get("/data/series", params={"id": run, "seeds": 2}).json()["done"] < 2:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    [repeat] = [info.run for info in store.list() if store.meta(info.run).get("series") == run and info.beside]
+    assert Tree.of(store.load(store.meta(repeat)["beside"])).spec.strategy == "zero_order"
+
+
 @pytest.mark.parametrize("seeds", [1, 9, 10**9, "8", 2.5, None, True])
 def test_an_impossible_number_of_seeds_gets_a_sentence(server, seeds):
     client, run, *_ = server
@@ -100,3 +118,5 @@ def test_what_cannot_be_repeated_says_so(server):
     assert client.get("/data/series", params={"id": "no-such-run"}).status_code == 404
     for forged in ("1", "9", "x", "-3", "\u0663"):
         assert client.get("/data/series", params={"id": beside, "seeds": forged}).status_code == 400
+    alone = client.get("/data/series", params={"id": beside, "seeds": 2})
+    assert alone.status_code == 200 and alone.json()["done"] == 0
