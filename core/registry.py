@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from importlib import import_module
 from threading import RLock
 from typing import Any
 
+from core.kept import Kept
 from core.search.errors import BadRequest, BeamscopeError, OutOfMemory, is_out_of_memory
 from core.search.memory import let_go
 from core.search.plugins import load_plugins
@@ -71,27 +71,33 @@ class Entry:
         return self.needs is not None and bool(self.needs.assets)
 
 
-def lazy(target: str) -> Callable[[], Any]:
+def lazy(target: str) -> Once:
     """A loader that imports `module:function` and calls it, once a process."""
     module, _, function = target.partition(":")
-    return _once(lambda: getattr(import_module(module), function)())
+    return Once(lambda: getattr(import_module(module), function)())
 
 
-def _once(load: Callable[[], Any]) -> Callable[[], Any]:
-    """Once for each place that models run on: that of a process may change (core/place.py)."""
-    load_once = cache(lambda *_place: load())
+class Once:
+    """A loader that loads once for each place that models run on: that of a process may change (core/place.py)."""
 
-    def loaded() -> Any:
+    def __init__(self, load: Callable[[], Any]):
+        self._kept = Kept(lambda *_place: load())
+
+    def __call__(self) -> Any:
+        """The model. Raises OutOfMemory where there is no room for it."""
         with _LOADING:
             try:
-                return load_once(*map(os.environ.get, PLACE))
+                return self._kept(*map(os.environ.get, PLACE))
             except Exception as error:
                 if isinstance(error, BeamscopeError) or not is_out_of_memory(error):
                     raise
         let_go()   # here, where the error no longer holds on to what filled the memory
         raise OutOfMemory(NO_ROOM)
 
-    return loaded
+    def let_go(self) -> None:
+        """The next call loads anew, unless somebody still uses what was loaded."""
+        with _LOADING:
+            self._kept.let_go()
 
 
 def plugins(group: str, ours: Mapping[str, Entry], reserved: str = "") -> dict[str, Entry]:
@@ -118,13 +124,13 @@ def _as_entry(plugin: Any) -> Entry:
     branches.
     """
     if isinstance(plugin, Entry):
-        return replace(plugin, load=_once(plugin.load))
+        return replace(plugin, load=Once(plugin.load))
     if not callable(plugin):
         raise TypeError(f"{plugin!r} is neither an Entry nor a function that loads a model")
     if not plugin.__doc__:
         raise TypeError("it needs a docstring: its first line is shown to people")
     abilities = frozenset(getattr(plugin, "abilities", {"branches"}))
-    return Entry(plugin.__doc__.strip().partition("\n")[0], _once(plugin), abilities)
+    return Entry(plugin.__doc__.strip().partition("\n")[0], Once(plugin), abilities)
 
 
 def pick(kind: str, entries: Mapping[str, Entry], name: str) -> Entry:

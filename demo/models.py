@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
+from core.kept import let_go_shared
+from core.machine import machine
 from core.readiness import Readiness, readiness
 from core.registry import Entry, pick
 from core.search.budget import GIGA
 from core.search.errors import BadRequest, BeamscopeError, WeightsMissing, is_out_of_memory
 from core.search.events import RunSpec
 from core.search.guide import RULES
+from core.search.memory import let_go
 from core.search.previews import preview_cost
 from core.search.scoring import named
 
@@ -70,7 +73,7 @@ class Models:
 
     def state(self, role: str, name: str) -> Readiness:
         """Whether a model could be used here now; nothing is loaded. Raises BadRequest for an unknown name."""
-        return readiness(name, pick(role, self.generators if role == "generator" else self.verifiers, name))
+        return readiness(name, self._entry(role, name))
 
     def most_gflop(self, generator: str) -> float:
         """The most that a visitor may ask of a model; nothing is loaded. Raises BadRequest for an unknown name."""
@@ -199,6 +202,25 @@ class Models:
         if entry.foreign and (role, name) not in self._loaded:
             self.require(role, name)
         with self._lock:
-            if (role, name) not in self._loaded:
-                self._loaded[role, name] = entry.load()
-            return self._loaded[role, name]
+            if (role, name) not in self._loaded and entry.foreign:
+                self._make_room(entry)
+            model = self._loaded.pop((role, name), None) or entry.load()
+            self._loaded[role, name] = model  # the last used is the last
+            return model
+
+    def _make_room(self, entry: Entry) -> None:
+        """Let large models go, the longest unused first, until another fits beside the rest; in runs they stay."""
+        here = machine()
+        rest = [key for key in self._loaded if self._entry(*key).foreign]
+        held = {key: self._entry(*key).needs.bytes_on(here.device, here.width) for key in rest}
+        left = here.memory - entry.needs.bytes_on(here.device, here.width)
+        going = [key for place, key in enumerate(rest) if here.memory and sum(held[key] for key in rest[place:]) > left]
+        for key in going:
+            del self._loaded[key]
+            self._entry(*key).load.let_go()
+        if going:
+            let_go_shared()
+            let_go()
+
+    def _entry(self, role: str, name: str) -> Entry:
+        return pick(role, self.generators if role == "generator" else self.verifiers, name)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted([*ROOT.glob("core/**/*.py"), *ROOT.glob("demo/**/*.py"), *ROOT.glob("*.py")])
 ERRORS = ("core.search.errors",)
 TYPES = (*ERRORS, "core.search.budget")
-REAL = ("core.packages", "core.slim", "core.place", "core.machine")   # what loading a real model asks
+REAL = ("core.packages", "core.slim", "core.kept", "core.place", "core.machine")   # what loading a real model asks
 # A module may import from these prefixes of our own code, and no others.
 ALLOWED = {
     "core.search": ("core.search",),

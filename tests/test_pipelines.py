@@ -454,9 +454,9 @@ def shelf(tmp_path, monkeypatch):
     """An empty folder for downloaded packages."""
     monkeypatch.setenv("BEAMSCOPE_MODELS", str(tmp_path))
     monkeypatch.setenv("BEAMSCOPE_DEVICE", "cpu")
-    loading._shared.cache_clear()
+    loading._networks.let_go()
     yield tmp_path
-    loading._shared.cache_clear()
+    loading._networks.let_go()
 
 
 def test_a_pipeline_saved_and_loaded_makes_the_same_image(shelf):

@@ -9,7 +9,6 @@ open_clip_config.json, open_clip_model.safetensors, and tokenizer files where th
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from core.kept import shared
 from core.models import transformer_flops as flops
 from core.models.memory import weights_bytes
 from core.search.budget import Cost
@@ -90,7 +90,7 @@ class OpenClipScore:
         return (100 * (self.clip.see(images) * self.clip.read(prompt)).sum(-1)).tolist()
 
 
-@lru_cache(maxsize=1)
+@shared
 def load_clip(folder: Path, device: str, dtype: torch.dtype) -> OpenClip:
     """The CLIP in a folder, one instance a process. Raises WeightsMissing where open_clip cannot load it."""
     import open_clip

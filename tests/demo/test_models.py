@@ -1,7 +1,9 @@
 """How models are loaded, and what is told meanwhile and when it fails."""
 
 import threading
+from collections import Counter
 from dataclasses import replace
+from weakref import ref
 
 import gradio as gr
 import pytest
@@ -9,7 +11,7 @@ import torch
 from fastapi.testclient import TestClient
 
 from core.packages import package
-from core.registry import Entry, Needs, _once
+from core.registry import Entry, Needs, Once
 from core.runs import RunStore
 from core.search.errors import BeamscopeError, OutOfMemory, WeightsMissing
 from demo import layout, links, panel, settings, strings
@@ -17,7 +19,7 @@ from demo.server import build_app
 from tests.demo.test_page import text_of
 from tests.demo.test_settings import controls
 from tests.demo.test_streaming import wait
-from tests.painted import Painter, painted_models, with_strangers
+from tests.painted import SCALES_ABILITIES, Painter, painted_models, with_strangers
 
 
 @pytest.fixture
@@ -146,8 +148,52 @@ def test_a_model_that_finds_no_room_says_so_and_can_be_tried_again(strangers):
             raise error
         return Painter("big")
 
-    big = Entry("big", _once(load), needs=Needs(parameters=1e6))
+    big = Entry("big", Once(load), needs=Needs(parameters=1e6))
     models = replace(strangers, generators={**strangers.generators, "big": big})
     with pytest.raises(OutOfMemory, match="not enough memory to load this model beside those that are loaded"):
         models.generator("big")
     assert models.generator("big").name == "big"
+
+
+class Large:
+    """Stands for a model that takes much memory."""
+
+
+@pytest.fixture
+def crowd(monkeypatch):
+    """Painters of 400 MB of weights, where 1 GB may be used; and how often each was loaded."""
+    monkeypatch.setenv("BEAMSCOPE_MEMORY", "1GB")
+    monkeypatch.setenv("BEAMSCOPE_DEVICE", "cpu")
+    monkeypatch.setenv("BEAMSCOPE_DTYPE", "float32")
+    models, loads = painted_models(), Counter()
+
+    def entry(name):
+        def load():
+            loads[name] += 1
+            return Large()
+
+        return Entry(name, Once(load), SCALES_ABILITIES, needs=Needs(parameters=1e8))
+
+    models.generators = {**models.generators, **{name: entry(name) for name in "abc"}}
+    return models, loads
+
+
+def test_the_large_model_that_was_unused_for_longest_makes_room(crowd):
+    models, loads = crowd
+    models.warm()
+    for name in "abab":   # both fit
+        models.generator(name)
+    models.generator("a")
+    gone, stays = ref(models.generator("b")), models.generator("a")
+    models.generator("c")
+    assert gone() is None and models.generator("a") is stays
+    assert models.generator("b") and loads == {"a": 1, "b": 2, "c": 1}
+    assert {"painter", "warmth"} <= {name for _, name in models._loaded}   # small ones stay
+
+
+def test_a_model_that_a_run_uses_is_not_loaded_a_second_time(crowd):
+    models, loads = crowd
+    used = models.generator("a")
+    for name in "bc":
+        models.generator(name)
+    assert models.generator("a") is used and loads["a"] == 1

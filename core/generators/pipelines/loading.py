@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from core.generators.pipelines.diffusion import Diffusion
 from core.generators.pipelines.family import Family, Sampling, networks
 from core.generators.pipelines.lodging import Lodging, lodged
 from core.generators.pipelines.pictures import FullPictures, Pictures, TinyPictures
+from core.kept import shared
 from core.packages import located, package
 from core.place import Place, place
 from core.search.errors import WeightsMissing, is_out_of_memory
@@ -29,9 +30,12 @@ def opened(name: str, family: type[Family], weights: str, sampling: Sampling) ->
     """
     require_libraries(name)
     where = place()
-    pipe, quick, lodging = _shared(weights, family, where)
-    batch = BATCH.get(where.device, BATCH_ELSEWHERE)
-    return Diffusion(name, family(pipe, sampling), FullPictures(pipe.vae), quick, lodging, where.device, batch)
+    found = _networks(weights, family, where)
+    pipe, batch = found.pipe, BATCH.get(where.device, BATCH_ELSEWHERE)
+    full = FullPictures(pipe.vae)
+    made = Diffusion(name, family(pipe, sampling), full, found.quick, found.lodging, where.device, batch)
+    made.shares = found  # with its twin of the other sampler, which finds them as long as this one is there
+    return made
 
 
 def require_libraries(name: str) -> None:
@@ -42,9 +46,17 @@ def require_libraries(name: str) -> None:
         raise WeightsMissing(f"{name} needs {' and '.join(lacking)}, not installed here: run pip install {wanted}")
 
 
-@cache
-def _shared(weights: str, family: type[Family], where: Place) -> tuple[Any, Pictures | None, Lodging]:
-    """The pipeline; the small decoder for its previews, None where that one is not downloaded; where networks lodge."""
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """quick: the small decoder for previews, None where it is not downloaded; lodging: where networks are."""
+
+    pipe: Any
+    quick: Pictures | None
+    lodging: Lodging
+
+
+@shared
+def _networks(weights: str, family: type[Family], where: Place) -> Networks:
     import diffusers
 
     pipe = _read(weights, getattr(diffusers, family.pipeline), where)
@@ -54,7 +66,7 @@ def _shared(weights: str, family: type[Family], where: Place) -> tuple[Any, Pict
     if pipe.vae.dtype == torch.float16 and pipe.vae.config.force_upcast:
         pipe.vae.float()  # it overflows in half precision
     pipe.vae.to(where.device)
-    return pipe, _quick(family.tiny, where), lodged((encoders, (network,)), where.device)
+    return Networks(pipe, _quick(family.tiny, where), lodged((encoders, (network,)), where.device))
 
 
 def _quick(tiny: str, where: Place) -> Pictures | None:
