@@ -152,8 +152,11 @@ def _write_receipt(package: Package, files: Sequence[File]) -> None:
 
 
 def damaged(package: Package, progress: Progress) -> list[str]:
-    """Paths whose bytes are not those that were fetched, by the receipt's hashes. Reads everything."""
-    rows = receipt(package.folder)
+    """Paths whose bytes are not those that were fetched, by the receipt's hashes. Reads everything.
+
+    Files that came here by another way have no receipt; what is known of the released ones is compared then.
+    """
+    rows = receipt(package.folder) or _known(package)
     total, done, wrong = sum(row["bytes"] for row in rows.values()), 0, []
     for path, row in rows.items():
         if not _has(package.folder / path, row["bytes"]) or _digest(package.folder / path, row["hash"]) != row["hash"]:
@@ -161,6 +164,12 @@ def damaged(package: Package, progress: Progress) -> list[str]:
         done += row["bytes"]
         progress(path, done, total)
     return wrong
+
+
+def _known(package: Package) -> dict[str, dict[str, Any]]:
+    """Rows of a receipt for the files whose hash is known beforehand, of the size that they have here."""
+    return {path: {"bytes": (package.folder / path).stat().st_size, "hash": f"sha256:{digest}"}
+            for path, digest in package.sha256 if (package.folder / path).is_file()}
 
 
 def require_room(root: Path, packages: Sequence[tuple[Package, Sequence[File]]]) -> None:

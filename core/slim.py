@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ AUTOENCODERS = ("infinity-vae-d16", "infinity-vae-d32reg", "infinity-vae-d56")
 TEXT_ENCODERS = ("flan-t5-xl",)
 CONVERTIBLE = (*TRANSFORMERS, *AUTOENCODERS, *TEXT_ENCODERS)
 FILE, CARD = "model.safetensors", "slim.json"
+SEEN = "released.json"
 CHUNK = 2**22
 SPARE = 100e6  # bytes that a disk keeps free
 
@@ -40,8 +42,18 @@ def here(name: str) -> bool:
 
 
 def weights(name: str) -> Path:
-    """The file or folder with a package's weights, slim where there is a slim copy. Raises WeightsMissing."""
-    return folder(name) if here(name) else _official(package(name))
+    """The file or folder with a package's weights, slim where there is a slim copy.
+
+    Raises WeightsMissing, also for a file that is not the released one, which is found out by reading it once.
+    """
+    if here(name):
+        return folder(name)
+    found = package(name)
+    source = _official(found)
+    if found.sha256 and _stamps(found) != _seen().get(name):
+        _require_released(found, lambda *_: None)
+        _remember(found)
+    return source
 
 
 def intact(name: str, progress: Progress) -> bool:
@@ -77,6 +89,28 @@ def _require_released(found: Package, progress: Progress) -> None:
         if (told := _sha256(path, progress)) != expected:
             raise WeightsMissing(f"{path} is not the released file (sha256 {told[:12]} instead of {expected[:12]}): it "
                                  f"is damaged or another one; delete it and fetch it with {found.command}")
+
+
+def _stamps(found: Package) -> list[list[Any]]:
+    """What changes when a file does: its size and time, beside the hash that it has to have."""
+    stats = [((found.folder / path).stat(), digest) for path, digest in found.sha256]
+    return [[stat.st_size, stat.st_mtime_ns, digest] for stat, digest in stats]
+
+
+def _seen() -> dict[str, Any]:
+    """Stamps of the released files that were read here before, by package."""
+    try:
+        return dict(json.loads((models_folder() / SEEN).read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _remember(found: Package) -> None:
+    path = models_folder() / SEEN
+    with suppress(OSError):  # a folder that is only read: they are read again the next time
+        part = path.with_name(f"{SEEN}.{os.getpid()}")
+        part.write_text(json.dumps(_seen() | {found.name: _stamps(found)}))
+        os.replace(part, path)
 
 
 def _write(name: str, source: Path, progress: Progress) -> None:

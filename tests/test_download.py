@@ -121,6 +121,15 @@ def test_what_is_here_is_not_fetched_twice_and_can_be_read_again(hub, run):
     assert code == 1 and f"{folder() / 'config.json'} is damaged" in err
 
 
+def test_files_copied_here_by_hand_are_compared_with_what_is_known_of_them(hub, run):
+    """An autoencoder beside the right one has the same shapes, and only its hash gives it away."""
+    one = package("infinity-vae-d32reg")
+    one.folder.mkdir(parents=True)
+    (one.folder / one.files[0]).write_bytes(WEIGHTS)
+    code, _, err = run(one.name, "--check")
+    assert code == 1 and f"{one.folder / one.files[0]} is damaged" in err
+
+
 def test_a_disk_that_is_too_small_is_told_before_the_first_byte(hub, run, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: USAGE(1, 1, 10**8))
     code, _, err = run("taef1", "--yes")

@@ -139,12 +139,23 @@ def test_what_cannot_be_converted_is_told(one, monkeypatch):
         slim.convert(one.name, quiet)
 
 
+def test_the_released_file_is_read_once_to_tell_that_it_is_that(one, monkeypatch):
+    path, reads, digest = slim.weights(one.vae), [], slim._sha256
+    monkeypatch.setattr(slim, "_sha256", lambda *given: reads.append(given[0]) or digest(*given))
+    assert slim.weights(one.vae) == path and not reads
+    path.write_bytes(path.read_bytes())
+    assert slim.weights(one.vae) == path and reads == [path], "it may have changed"
+
+
 def test_the_wrong_autoencoder_of_the_right_shape_is_told(one):
     """d32 and d32reg have the same shapes, and only one of them fits: the released file's hash tells."""
     path = slim.weights(one.vae)
-    path.write_bytes(path.read_bytes() + b"another")
-    with pytest.raises(WeightsMissing, match="is not the released file"):
-        slim.convert(one.vae, quiet)
+    released = path.read_bytes()
+    path.write_bytes(released + b"another")
+    for use in (slim.weights, lambda name: slim.convert(name, quiet)):
+        with pytest.raises(WeightsMissing, match="is not the released file"):
+            use(one.vae)
+    path.write_bytes(released)
     slim.weights(one.name).write_bytes(slim.weights(one.vae).read_bytes())
     with pytest.raises(WeightsMissing, match="it is an autoencoder of 8 channels"):
         slim.convert(one.name, quiet)
