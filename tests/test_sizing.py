@@ -101,3 +101,11 @@ def test_given_parameters_that_do_not_fit_are_refused_with_what_does():
     assert words.endswith("the largest width that fits is 2")
     assert fit(spec_of("beam_search", {"width": 2, "branch": 5}, budget_flops=1e11), *models)
     assert estimate(spec_of("beam_search", {"width": 3, "branch": 5}), *models).flops > 1e11
+
+
+def test_a_budget_that_only_the_least_of_both_fits_is_not_called_too_small_for_an_image():
+    models = ToyGenerator(), verifiers()
+    least = estimate(spec_of("beam_search", {"width": 1, "branch": 1}), *models).flops
+    with pytest.raises(BadRequest, match="with width 1 and branch 1 it costs .* GFLOP") as refusal:
+        fit(spec_of("beam_search", {"width": 16, "branch": 16}, budget_flops=1.01 * least), *models)
+    assert "too small" not in str(refusal.value)

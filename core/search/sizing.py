@@ -166,17 +166,22 @@ class _Sizer:
         given = self._dials(given=True)
         fitting = {dial: self._largest(full, dial) for dial in given}
         remedies = [f"the largest {dial} that fits is {value}" for dial, value in fitting.items() if value is not None]
+        sizes = ", ".join(f"{dial} {full.params[dial]}" for dial in get_strategy(full.strategy).dials)
+        least = full
+        for dial in given:
+            least = _with(least, dial, _range(least, dial)[0])
+        smallest = self.price(least)
+        if not remedies and self.asked.budget.allows(smallest):   # only all of them together are small enough
+            together = " and ".join(f"{dial} {least.params[dial]}" for dial in given)
+            remedies = [f"with {together} it costs {self._amounts(smallest)}"]
         if remedies:
-            sizes = ", ".join(f"{dial} {full.params[dial]}" for dial in get_strategy(full.strategy).dials)
             return (
                 f"{full.strategy} with {sizes} costs {self._amounts(cost)}, more than the budget of "
                 f"{self.asked.budget}: {', '.join(remedies)}"
             )
-        for dial in given:
-            full = _with(full, dial, _range(full, dial)[0])
         return (
             f"a budget of {self.asked.budget} is too small for one image: the smallest for "
-            f"{full.strategy} on {full.generator} is {self._amounts(self.price(full))}"
+            f"{full.strategy} on {full.generator} is {self._amounts(smallest)}"
         )
 
     def _amounts(self, cost: Cost) -> str:
