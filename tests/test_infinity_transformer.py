@@ -232,3 +232,18 @@ def test_noise_belongs_to_a_node_and_a_scale():
     one, same, other_node, other_scale = (node_noise(*at, (64, 8, 2)) for at in ((1, 2), (1, 2), (2, 2), (1, 3)))
     assert torch.equal(one, same)
     assert not torch.equal(one, other_node) and not torch.equal(one, other_scale)
+
+
+@torch.no_grad()
+def test_attention_is_never_sharper_than_a_hundred():
+    """Trained values may be larger; they count as that, as officially."""
+    model, grids = tiny(), schedule_of(config_of("tiny"))
+    text = model.read(features(model), guided=False)
+
+    def logits(sharpness):
+        model.blocks[0].sa.scale_mul_1H11.fill_(sharpness)
+        found, _ = incremental(model, text, random_bits(model, grids, 1)[:3], grids)
+        return found[-1]
+
+    hundred = logits(torch.tensor(100.0).log().item())
+    assert torch.equal(logits(9.0), hundred) and not torch.allclose(logits(4.0), hundred)
