@@ -306,11 +306,14 @@ class Bar:
     """Progress on stderr: redrawn on a terminal, a line for every tenth elsewhere."""
 
     def __init__(self) -> None:
-        self.live, self.drawn, self.began, self.first = sys.stderr.isatty(), -1.0, monotonic(), -1
+        self.live, self.drawn = sys.stderr.isatty(), -1.0
+        self.began, self.first, self.last = monotonic(), -1, 0
 
     def show(self, path: str, arrived: int, total: int) -> None:
         share = arrived / max(total, 1)
-        self.first = arrived if self.first < 0 else self.first
+        if self.first < 0 or arrived < self.last:   # something else begins: checking is over, and writing is next
+            self.began, self.first = monotonic(), arrived
+        self.last = arrived
         step = 1000 if self.live else 10
         if int(share * step) / step == self.drawn:
             return

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from core import cli, slim
+from core.download import Bar
 from core.readiness import readiness
 from core.registry import Entry, Needs
 from tests.infinity_released import release
@@ -43,3 +44,13 @@ def test_what_has_no_slim_form_or_is_not_here_is_refused(run):
     assert "'taef1' has no slim form" in run("convert", "taef1")[2]
     code, _, err = run("convert", "infinity-2b")
     assert code == 2 and "python -m core.cli download infinity-2b" in err
+
+
+def test_the_speed_told_is_that_of_what_is_going_on(capsys):
+    """Reading and writing are counted apart, so that it never falls below zero."""
+    bar = Bar()
+    for path, total in (("checking a", 10**9), ("a", 10**8)):
+        for tenth in range(11):
+            bar.show(path, tenth * total // 10, total)
+    told = capsys.readouterr().err
+    assert "100%  1 GB of 1 GB" in told and "100%  0.1 GB of 0.1 GB" in told and "-" not in told
