@@ -29,7 +29,7 @@ def served(tmp_path_factory):
     """(address, store) of a running server."""
     store, port = RunStore(tmp_path_factory.mktemp("runs")), free_port()
     app = build_app(painted_models(pause=0.03), store, ())
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     end = time.monotonic() + 60

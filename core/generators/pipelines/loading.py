@@ -30,7 +30,7 @@ def opened(name: str, family: type[Family], weights: str, sampling: Sampling) ->
     """
     require_libraries(name)
     where = place()
-    found = _networks(weights, family, where)
+    found = _networks(weights, located(weights), family, where)
     pipe, batch = found.pipe, BATCH.get(where.device, BATCH_ELSEWHERE)
     full = FullPictures(pipe.vae)
     made = Diffusion(name, family(pipe, sampling), full, found.quick, found.lodging, where.device, batch)
@@ -56,10 +56,10 @@ class Networks:
 
 
 @shared
-def _networks(weights: str, family: type[Family], where: Place) -> Networks:
+def _networks(weights: str, folder: Path, family: type[Family], where: Place) -> Networks:
     import diffusers
 
-    pipe = _read(weights, getattr(diffusers, family.pipeline), where)
+    pipe = _read(weights, folder, getattr(diffusers, family.pipeline), where)
     encoders, network = networks(family, pipe)
     for module in (*encoders, network, pipe.vae):
         module.eval().requires_grad_(False)
@@ -73,14 +73,13 @@ def _quick(tiny: str, where: Place) -> Pictures | None:
     from diffusers import AutoencoderTiny
 
     try:
-        small = _read(tiny, AutoencoderTiny, where)
+        small = _read(tiny, located(tiny), AutoencoderTiny, where)
     except WeightsMissing:
         return None
     return TinyPictures(small.eval().requires_grad_(False).to(where.device))
 
 
-def _read(weights: str, kind: Any, where: Place) -> Any:
-    folder: Path = located(weights)
+def _read(weights: str, folder: Path, kind: Any, where: Place) -> Any:
     try:
         return kind.from_pretrained(folder, dtype=getattr(torch, where.dtype), local_files_only=True)
     except Exception as error:

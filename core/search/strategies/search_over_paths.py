@@ -22,11 +22,12 @@ def search_over_paths(
     """Renoise each path `branch` ways, denoise farther than that, keep the best paths (Ma et al. 2025).
 
     In steps: the first round begins after `start`, each goes back by `jump` and on by jump + gain. A path also goes on
-    as it is, so what is kept never looks worse than what was there. Few-step models have fewer steps than the usual
-    `start`: where it lies beyond the last step, the one round that is left begins before that.
+    as it is, so what is kept never looks worse than what was there. None goes back beyond where the run began.
+    Few-step models have fewer steps than the usual `start`: where it lies beyond the last step, the one round that is
+    left begins before that.
     """
     root = yield from search.start()
-    noisy = search.handover_step + 1   # the first step with noise to go back to
+    noisy = max(search.handover_step + 1, root.step)   # the first step with noise to go back to
     samples = yield from search.expand([root], paths)
     first = start if start <= search.num_steps else search.num_steps - 1
     beam = yield from search.advance(samples, min(max(first, noisy + 1), search.num_steps))
