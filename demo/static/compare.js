@@ -25,7 +25,7 @@ function scoresOf(best, head) {
 
 // Both may spend the same; a side that spent clearly less is not called equal.
 export function fairness({ planned_gflop: planned, earlier, origin }, search, baseline) {
-  if (earlier) return strings.insights.goesOn.replace("{node}", origin.node);
+  if (earlier) return origin ? strings.insights.goesOn.replace("{node}", origin.node) : ""; // told with the first event
   const less = (facts) => facts && facts.state === "done" && facts.gflop < planned * EARLY;
   if (less(search)) return `ended early, after ${gflop(search.gflop)} of ${gflop(planned)} GFLOP`;
   if (less(baseline)) return `at most ${gflop(planned)} GFLOP each, and whole images only`;
