@@ -311,3 +311,13 @@ def test_candidates_that_are_being_decoded_are_hollow_and_pulse(address, open_pa
     page.keyboard.press("Escape")
     page.wait_for_selector(".bs-status[data-state=cancelled]")
     page.wait_for_function(f"!{WAITING}")
+
+
+FAIRNESS = """async (head) => { const { fairness } = await import("/page/compare.js");
+                return fairness({ planned_gflop: 12, earlier: true, ...head }, null, null); }"""
+
+
+def test_of_a_resumed_run_that_has_not_begun_nothing_is_told_yet(address, open_page):
+    page = open_page(address)
+    assert page.evaluate(FAIRNESS, {"origin": None}) == ""
+    assert "23" in page.evaluate(FAIRNESS, {"origin": {"node": 23}})
