@@ -70,7 +70,10 @@ export class ResumeDialog {
     if (!this.strategy.options.length) {
       this.strategy.replaceChildren(...offer.strategies.map(({ name, label }) => el("option", { value: name, text: label, selected: name === offer.strategy })));
     }
-    if (this.budget.value === "") this.budget.value = String(offer.budget);
+    if (this.budget.value === "") {
+      this.budget.value = String(offer.budget);
+      if (document.activeElement === this.budget) this.budget.select(); // what is typed next replaces it
+    }
     this.budget.max = String(offer.most);
     const sizes = Object.entries(offer.params).map(([name, value]) => `${name} ${value === null ? text.off : value}`).join(", ");
     const winner = offer.winner === null ? "" : ` ${fill(text.winner, { verifier: offer.verifier, score: number(offer.winner) })}`;
