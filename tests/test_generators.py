@@ -172,7 +172,7 @@ def test_a_step_of_the_ode_sampler_is_euler_s():
     generator = random_flow()
     [state] = generator.step([generator.start(PROMPT)], [1])
     [after] = generator.step([state], [2])
-    t, following = generator.times[:2]
+    t, following = generator.noising.sigmas[:2]
     v = velocity(state.x[None], state.x0_hat[None], torch.tensor([t]))[0]
     assert torch.allclose(after.x, state.x + (following - t) * v, atol=1e-5)
 
@@ -337,7 +337,7 @@ def test_renoised_latents_are_as_if_noised_from_the_image_at_once(make, back):
     generator, count = make(), 48
     state, flow = full_path(generator)[-1], getattr(generator, "flow", generator)
     at = generator.num_steps - 1 - back
-    before, t = flow.times[-1], flow.times[-1 - back]
+    before, t = flow.noising.sigmas[-1], flow.noising.sigmas[-1 - back]
     x0, noise = torch.randn(32, 8, 8), torch.randn(count, 32, 8, 8)
     xs = [(1 - before) * x0 + before * one for one in noise]
     if flow is generator:
@@ -408,7 +408,7 @@ def test_recipes_that_no_sampler_can_follow_are_refused(recipe):
 def test_the_handover_is_a_partial_noising_of_the_scales():
     generator = random_hybrid()
     states, step = full_path(generator), generator.handover_step
-    last, t = states[step], generator.flow.times[generator.sampling.skipped]
+    last, t = states[step], generator.flow.noising.sigmas[generator.sampling.skipped]
     rest = latent(states[step + 1]) - (1 - t) * last.ar.total / generator.flow.model.latent_std
     assert float(rest.std()) == pytest.approx(t, rel=0.05) and abs(float(rest.mean())) < 0.1
     [again] = generator.renoise([last], step + 1, [11 + step])
@@ -421,7 +421,7 @@ def test_any_scale_can_be_handed_over_to_any_flow_step():
     for scales in (1, 3, 6):
         for step in range(first, generator.num_steps + 1):
             [state] = generator.renoise([states[scales]], step, [3])
-            t = generator.flow.times[step - 1 - generator.offset]
+            t = generator.flow.noising.sigmas[step - 1 - generator.offset]
             rest = latent(state) - (1 - t) * states[scales].ar.total / generator.flow.model.latent_std
             assert float(rest.std()) == pytest.approx(t, rel=0.05)
             for _ in range(step, generator.num_steps):

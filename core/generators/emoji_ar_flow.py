@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.generators.diffusion import NoisyState
 from core.generators.emoji_ar import ArState, EmojiAr
-from core.generators.emoji_flow import EmojiFlow, FlowState
+from core.generators.emoji_flow import EmojiFlow
 from core.generators.looks import signature
 from core.generators.recipes import Draw, Renoise, pack, unpack
 from core.generators.registry import load_generator
@@ -41,7 +42,7 @@ class HybridState:
     """The scales so far, and the flow state that was made of them; before the handover that one is bare."""
 
     ar: ArState
-    flow: FlowState
+    flow: NoisyState
 
     def tensors(self) -> Iterator[Tensor]:
         yield from (*self.ar.tensors(), *self.flow.tensors())
@@ -105,13 +106,13 @@ class EmojiArFlow:
             states, self.flow.carried([state.flow for state in states], latents, step - self.offset, seeds)
         )
 
-    def _latent(self, state: HybridState) -> tuple[Tensor, float]:
-        """The latent [d, h, h] in the flow model's units and its time."""
+    def _latent(self, state: HybridState) -> tuple[Tensor, int]:
+        """The latent [d, h, h] in the flow model's units, and the flow decisions behind it."""
         if state.flow.taken:
-            return state.flow.x, self.flow.times[state.flow.taken - 1]
-        return state.ar.total / self.flow.model.latent_std, 0.0
+            return state.flow.x, state.flow.taken
+        return state.ar.total / self.flow.model.latent_std, 0
 
-    def _with_flow(self, states: Sequence[HybridState], flows: Sequence[FlowState]) -> list[HybridState]:
+    def _with_flow(self, states: Sequence[HybridState], flows: Sequence[NoisyState]) -> list[HybridState]:
         """The states after the handover: nothing reads the keys and values of the scales any more."""
         return [HybridState(replace(s.ar, past=None), flow) for s, flow in zip(states, flows, strict=True)]
 

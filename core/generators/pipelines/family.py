@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from core.generators.diffusion import Noising
+
 Read = tuple[Tensor, ...]  # what a pipeline read of a prompt
 
 
@@ -23,16 +25,6 @@ class Sampling:
     cfg: float = 0.0  # guidance scale; what it means is the family's
     eta: float = 0.0  # share of fresh noise a step; 0 is the ODE
     side: int = 1024  # pixels of an image
-
-
-@dataclass(frozen=True)
-class Noising:
-    """At which noise levels the network is asked, from most to least: there x = keep * x0 + sigma * noise."""
-
-    sigmas: tuple[float, ...]
-    keeps: tuple[float, ...]  # 1 - sigma in flow matching, 1 where the variance explodes
-    timesteps: tuple[float, ...]  # the same, as the network is told: 1000 is all noise
-    first: float = 1.0  # the first x is the noise times this, with nothing of an image
 
 
 class Family(Protocol):

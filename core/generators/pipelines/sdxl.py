@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.generators.pipelines.family import Noising, Read, Sampling, guided, halves, latent_shape, networks, repeated
+from core.generators.diffusion import Noising
+from core.generators.pipelines.family import Read, Sampling, guided, halves, latent_shape, networks, repeated
 from core.generators.pipelines.flops import attention_flops, encoder_flops, layer_flops
 
 MAPS = 16  # feature maps at full size, as wide as the first level, that a pass holds at once
