@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -63,3 +65,25 @@ def test_weights_are_half_precision_and_as_many_as_the_card_says(name):
 def test_the_weights_stay_small():
     sizes = [path.stat().st_size for path in FILES]
     assert max(sizes) < 16 * 2**20 and sum(sizes) < 64 * 2**20
+
+
+LOAD_ALL = """
+import resource, time
+from core.generators.registry import GENERATORS, load_generator
+from core.verifiers.registry import VERIFIERS, load_verifier
+import open_clip
+
+began = time.perf_counter()
+for known, load in ((GENERATORS, load_generator), (VERIFIERS, load_verifier)):
+    for name, entry in known.items():
+        if not entry.foreign:
+            load(name)
+print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+def test_all_of_them_load_in_three_seconds_and_a_gigabyte():
+    """Beyond the libraries, of whose seconds we are not the masters; the gigabyte holds them too."""
+    said = subprocess.run([sys.executable, "-c", LOAD_ALL], capture_output=True, text=True, check=True).stdout
+    seconds, gigabytes = map(float, said.split())
+    assert seconds < 3 and gigabytes < 1
