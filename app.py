@@ -10,12 +10,12 @@ if os.environ.get("SPACES_ZERO_GPU"):
 
 import uvicorn
 
-from core.download_command import fetch, wanted
 from core.machine import limit_memory
-from core.packages import Package
+from core.packages.catalogue import Package
+from core.packages.command import fetch, wanted
 from core.place import DEVICES, DTYPES, choose
-from core.runs import RunStore
 from core.search.errors import BadRequest, BeamscopeError
+from core.store.runs import RunStore
 from demo import zero_gpu
 from demo.embedded import embedded_models
 from demo.server import build_app

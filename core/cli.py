@@ -20,11 +20,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from core import answers
-from core.archive import lanes_of, write_archive
-from core.archive_read import import_run
 from core.generators.registry import GENERATORS
 from core.machine import limit_memory, memory_limit
-from core.packages import in_bytes
+from core.packages.catalogue import in_bytes
 from core.place import DEVICES, DTYPES, choose
 from core.reference import markdown, reference
 from core.registry import failure
@@ -32,7 +30,6 @@ from core.report import choices, ending, export, forecast, forecast_in_words, in
 from core.request import Prepared, check, prepare, prepare_pair
 from core.resume import resumed
 from core.running import perform
-from core.runs import RunStore
 from core.search.budget import Budget
 from core.search.errors import BadRequest, BeamscopeError, DiskFull, DownloadFailed, OutOfMemory, VerifierFailed
 from core.search.events import Cancelled, Failed, RunSpec
@@ -40,6 +37,9 @@ from core.search.guide import Guide
 from core.search.schema import parse_value
 from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
+from core.store.archive import lanes_of, write_archive
+from core.store.archive_read import import_run
+from core.store.runs import RunStore
 from core.verifiers.registry import VERIFIERS
 
 FAILED, BAD_REQUEST, INTERRUPTED = 1, 2, 130
@@ -385,7 +385,7 @@ def _model_line(row: dict[str, Any]) -> str:
 
 
 def _download(args: argparse.Namespace) -> int:
-    from core import download_command as command
+    from core.packages import command
 
     if not args.names:
         rows = command.overview()
@@ -402,7 +402,7 @@ def _download(args: argparse.Namespace) -> int:
 
 
 def _convert(args: argparse.Namespace) -> int:
-    from core.download_command import convert
+    from core.packages.command import convert
 
     rows = convert(args.names)
     if args.json:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from core.generators.registry import GENERATORS
-from core.packages import in_bytes, package
-from core.readiness import told
+from core.packages.catalogue import in_bytes, package
+from core.packages.readiness import told
 from core.registry import Entry, failure
 from core.search.plugins import BROKEN
 from core.search.strategies.registry import STRATEGIES, Strategy, unsupported

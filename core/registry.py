@@ -34,7 +34,7 @@ if hasattr(os, "register_at_fork"):
 class Needs:
     """What has to be there before a model can be loaded, and the memory that it takes then, about."""
 
-    packages: tuple[str, ...] = ()   # of weights of others (core/packages.py)
+    packages: tuple[str, ...] = ()   # of weights of others (core/packages/catalogue.py)
     modules: tuple[str, ...] = ()    # Python packages beyond requirements.txt, as pip takes them
     assets: tuple[str, ...] = ()     # weights of our own, in assets/weights
     parameters: float = 0.0          # that work at the same time

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from core.result_png import result_png
-from core.runs import RunStore
 from core.search.budget import GIGA, Cost
 from core.search.events import Event, Failed, Finished, Pruned, RunSpec
 from core.search.tree import Tree
+from core.store.result_png import result_png
+from core.store.runs import RunStore
 
 
 def summary(tree: Tree, run: str, image: Path | None) -> dict[str, Any]:

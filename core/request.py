@@ -11,7 +11,7 @@ from typing import Any
 
 from core.compare import rival
 from core.generators.registry import GENERATORS, load_generator
-from core.readiness import require
+from core.packages.readiness import require
 from core.registry import pick
 from core.search.budget import Cost
 from core.search.errors import BadRequest, PromptOutOfWorld

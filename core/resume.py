@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.runs import RunStore
 from core.search.budget import Budget
 from core.search.errors import BadRequest
 from core.search.events import Finished, Origin, RunSpec
 from core.search.tree import Node, Tree
+from core.store.runs import RunStore
 
 
 def resumed(

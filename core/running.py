@@ -11,13 +11,13 @@ from contextlib import ExitStack, contextmanager
 from core.asking import answer
 from core.compare import race
 from core.request import Prepared
-from core.runs import RunStore
-from core.runs_writer import RunWriter
 from core.search.budget import GIGA
 from core.search.events import Finished, Shrunk
 from core.search.search import Search
 from core.search.steering import Hands
 from core.search.tree import Tree
+from core.store.runs import RunStore
+from core.store.writer import RunWriter
 
 BAR = 24   # characters
 

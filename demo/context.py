@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.runs import RunStore
+from core.store.runs import RunStore
 from demo.decoding import Decoder
 from demo.family import Kin
 from demo.models import Models

@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 from core.decoding import decode_price, decoded
-from core.runs_writer import jpeg
 from core.search.budget import GIGA, Cost
 from core.search.errors import BadRequest
 from core.search.tree import Node, Tree
+from core.store.writer import jpeg
 from demo import strings, view
 from demo.limits import Buckets, Rate
 from demo.models import Models

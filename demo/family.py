@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from core.runs import RunStore
 from core.search.errors import BadRequest
+from core.store.runs import RunStore
 from demo.streaming import Library, Reader
 
 MOST = 8        # branches in one view: of more the newest

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
-from core.runs import RunInfo, RunStore
 from core.search.errors import BadRequest, BeamscopeError
 from core.search.events import Improved, RunSpec
 from core.search.tree import Tree
+from core.store.runs import RunInfo, RunStore
 from demo import strings, view
 from demo.inspect import image_url
 from demo.lessons import LESSONS

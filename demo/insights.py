@@ -12,9 +12,9 @@ from time import monotonic
 from typing import Any
 
 from core.evaluation.reliability import Pairs, Regret, pairs_by_step, regret, reliability, with_regrets
-from core.runs import RunStore
 from core.search.errors import BadRequest
 from core.search.tree import Tree
+from core.store.runs import RunStore
 from demo import strings
 from demo.streaming import Library
 

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from core.compare import race
 from core.machine import memory_limit
-from core.runs import RunStore, RunWriter
 from core.search.errors import BadRequest
 from core.search.events import Event, Expanded, Pruned, RunSpec
 from core.search.search import Search
 from core.search.steering import Hands
+from core.store.runs import RunStore, RunWriter
 from demo.models import Models
 from demo.strings import BAD_ACTION
 from demo.view import MAX_DRAWN

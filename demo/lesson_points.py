@@ -7,8 +7,8 @@ or None where the runs do not tell it. Recording looks for runs that do, and tes
 from collections.abc import Callable
 from typing import Any
 
-from core.runs import RunStore
 from core.search.tree import Node, Tree
+from core.store.runs import RunStore
 from demo import settings
 
 CLEAR = 0.6    # reward of a picture that shows what was asked for

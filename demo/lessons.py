@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from core.resume import resumed
-from core.runs import RunStore
 from core.search.budget import Budget
 from core.search.errors import BadRequest
 from core.search.events import Pruned, RunSpec
 from core.search.tree import Node, Tree
+from core.store.runs import RunStore
 from demo import settings, strings
 from demo.jobs import compute, create
 from demo.lesson_points import (

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.kept import let_go_shared
 from core.machine import machine
-from core.readiness import Readiness, readiness
+from core.packages.readiness import Readiness, readiness
 from core.registry import Entry, pick
 from core.search.budget import GIGA
 from core.search.errors import BadRequest, BeamscopeError, WeightsMissing, is_out_of_memory

@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from core.readiness import Readiness
+from core.packages.readiness import Readiness
 from core.registry import pick
 from core.search.errors import BadRequest
 from core.search.schema import Param

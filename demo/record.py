@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from core.resume import resumed
-from core.runs import RunStore
 from core.search.budget import Budget
 from core.search.errors import BeamscopeError
 from core.search.events import RunSpec
 from core.search.schema import parse_value
 from core.search.strategies.registry import STRATEGIES, checked_params
 from core.search.tree import Node, Tree
+from core.store.runs import RunStore
 from demo import settings
 from demo.embedded import embedded_models
 from demo.jobs import compute, create

@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 
 from core.answers import of_images
-from core.archive_read import PICTURELESS
 from core.search.errors import BadRequest
 from core.search.events import Finished
 from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
+from core.store.archive_read import PICTURELESS
 from demo import links, retry, strings, view
 from demo.context import Context
 from demo.decoding import with_pictures

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic, perf_counter
 from typing import Any
 
-from core.runs import RunStore
 from core.search.errors import BadRequest, BeamscopeError
 from core.search.events import RunSpec
+from core.store.runs import RunStore
 from demo.jobs import Job, create
 from demo.models import Models
 from demo.strings import BUSY, NOT_RUNNING, TOO_MANY

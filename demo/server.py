@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 from fastapi import FastAPI
 
-from core.runs import RunStore
+from core.store.runs import RunStore
 from demo.api import speak_json
 from demo.context import Context, make_context
 from demo.gate import BodyMiddleware, PasswordMiddleware

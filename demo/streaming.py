@@ -9,10 +9,10 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from core.runs import RunStore
 from core.search.errors import BadRequest
 from core.search.events import Previewed, Scored
 from core.search.tree import Tree
+from core.store.runs import RunStore
 from demo import view
 from demo.refusals import NoSuchRun, NotYours
 from demo.strings import NOT_YOURS, UNKNOWN_RUN

@@ -5,10 +5,10 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from core import packages
 from core.models.infinity import tiny
 from core.models.infinity.config import CONFIGS
 from core.models.infinity.vae import VAES
+from core.packages import catalogue
 
 AS = {  # released name: tiny configuration and its autoencoder
     "infinity-125m": ("tiny", "infinity-vae-d16"),
@@ -29,13 +29,13 @@ def release(monkeypatch, root: Path, name: str = "infinity-125m") -> None:
     """Everything that a model needs, downloaded. Hashes of the released files are those of these."""
     shrink(monkeypatch, root)
     config = CONFIGS[name]
-    path = root / name / packages.PACKAGES[name].needed[0]
+    path = root / name / catalogue.PACKAGES[name].needed[0]
     if path.suffix == ".pth":
         tiny.write_transformer(path, config)
     else:
         tiny.write_shards(path.parent, config)
-    [file] = packages.PACKAGES[config.vae].needed
+    [file] = catalogue.PACKAGES[config.vae].needed
     vae = tiny.write_vae(root / config.vae / file, config.vae)
     tiny.write_text_encoder(root / "flan-t5-xl", config.text_dim)
     known = ((file, sha256(vae.read_bytes()).hexdigest()),)
-    monkeypatch.setitem(packages.PACKAGES, config.vae, replace(packages.PACKAGES[config.vae], sha256=known))
+    monkeypatch.setitem(catalogue.PACKAGES, config.vae, replace(catalogue.PACKAGES[config.vae], sha256=known))

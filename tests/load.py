@@ -146,7 +146,7 @@ def wait_until_ready(address: str, server: subprocess.Popen, seconds: float = 30
 def serve(port: int, folder: Path, world: str) -> None:
     import uvicorn
 
-    from core.runs import RunStore
+    from core.store.runs import RunStore
     from demo.embedded import embedded_models
     from demo.limits import Rate
     from demo.server import build_app

@@ -21,11 +21,11 @@ from core.generators.registry import GENERATORS, load_generator
 from core.models import weights
 from core.registry import Entry, lazy
 from core.request import prepare
-from core.runs import RunStore
 from core.search.errors import WeightsMissing
 from core.search.events import RunSpec, Scored
 from core.search.search import Search
 from core.search.tree import Tree
+from core.store.runs import RunStore
 from core.verifiers.registry import VERIFIERS, load_verifier
 
 ROOT = Path(__file__).parents[1]

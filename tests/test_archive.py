@@ -8,18 +8,18 @@ import zipfile
 
 import pytest
 
-from core import archive_read
-from core.archive import write_archive
-from core.archive_read import import_archive
 from core.report import choices
 from core.resume import resumed
-from core.runs import RunStore
-from core.runs_check import BadLog, checked_log
-from core.runs_writer import RunWriter
 from core.search.budget import Budget
 from core.search.errors import BadRequest, DiskFull
 from core.search.search import Search
 from core.search.tree import Tree
+from core.store import archive_read
+from core.store.archive import write_archive
+from core.store.archive_read import import_archive
+from core.store.check import BadLog, checked_log
+from core.store.runs import RunStore
+from core.store.writer import RunWriter
 from demo import view
 from demo.inspect import inspect
 from tests.test_runs import stored

@@ -16,12 +16,12 @@ from PIL import Image
 from core import cli
 from core.generators.registry import GENERATORS
 from core.registry import Entry, Needs, lazy
-from core.result_png import spec_in
-from core.runs import RunStore
 from core.search.errors import WeightsMissing
 from core.search.events import from_json
 from core.search.strategies.registry import unsupported
 from core.search.tree import Tree
+from core.store.result_png import spec_in
+from core.store.runs import RunStore
 from core.verifiers.registry import VERIFIERS
 from tests.toy import Brightness, Closeness, ToyGenerator
 

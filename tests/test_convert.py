@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 
-from core import cli, slim
-from core.download import Bar
-from core.readiness import readiness
+from core import cli
+from core.packages import slim
+from core.packages.download import Bar
+from core.packages.readiness import readiness
 from core.registry import Entry, Needs
 from tests.infinity_released import release
 from tests.test_readiness import CARD

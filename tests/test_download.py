@@ -8,8 +8,9 @@ from collections import namedtuple
 
 import pytest
 
-from core import cli, download
-from core.packages import RECEIPT, missing, package
+from core import cli
+from core.packages import download
+from core.packages.catalogue import RECEIPT, missing, package
 from core.registry import Entry, Needs
 from core.verifiers.registry import VERIFIERS
 from tests.hub import Hub, served

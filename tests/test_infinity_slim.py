@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core import slim
-from core.download_command import check
 from core.models.infinity.checkpoint import load_transformer, load_vae
 from core.models.infinity.config import CONFIGS
 from core.models.infinity.text import TextEncoder
+from core.packages import slim
+from core.packages.command import check
 from core.search.errors import BadRequest, DiskFull, DownloadFailed, WeightsMissing
 from tests.infinity_released import release
 

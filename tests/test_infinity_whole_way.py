@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import cli, slim
+from core import cli
 from core.decoding import decoded
 from core.generators.registry import GENERATORS
 from core.models.infinity import text
-from core.packages import PACKAGES
+from core.packages import slim
+from core.packages.catalogue import PACKAGES
 from core.registry import Entry, lazy
-from core.runs import RunStore
 from core.search.tree import Tree
+from core.store.runs import RunStore
 from core.verifiers.registry import VERIFIERS
 from demo import view
 from tests.hub import Hub, served

@@ -6,8 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from core.runs import RunStore
-from core.runs_check import checked_log
 from core.search.budget import Budget
 from core.search.errors import is_out_of_memory
 from core.search.events import Failed, Finished, RunSpec, Shrunk
@@ -15,6 +13,8 @@ from core.search.retry import smaller
 from core.search.search import Search
 from core.search.strategies.registry import STRATEGIES, checked_params, unsupported
 from core.search.tree import Tree
+from core.store.check import checked_log
+from core.store.runs import RunStore
 from tests.test_cli import registries, world  # noqa: F401
 from tests.test_search import searched, spec_of, verifiers
 from tests.toy import ToyGenerator

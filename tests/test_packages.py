@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from core.packages import PACKAGES, RECEIPT, located, matches, missing, package
+from core.packages.catalogue import PACKAGES, RECEIPT, located, matches, missing, package
 from core.search.errors import BadRequest, WeightsMissing
 
 

@@ -135,7 +135,7 @@ def test_the_page_has_their_controls(installed, tmp_path):
     script = """
 import json
 from pathlib import Path
-from core.runs import RunStore
+from core.store.runs import RunStore
 from core.search.strategies.registry import STRATEGIES
 from demo import settings
 from demo.context import make_context

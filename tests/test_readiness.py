@@ -15,8 +15,8 @@ from core.models.infinity.config import CONFIGS
 from core.models.infinity.cost import Planner, decode_bytes, decode_flops, image_flops
 from core.models.infinity.schedule import schedule_of
 from core.models.infinity.vae import VAES
-from core.packages import PACKAGES, package
-from core.readiness import readiness, require, told
+from core.packages.catalogue import PACKAGES, package
+from core.packages.readiness import readiness, require, told
 from core.registry import Entry, Needs
 from core.search.errors import BadRequest, WeightsMissing
 from core.verifiers.registry import VERIFIERS

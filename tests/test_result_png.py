@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.result_png import KEYWORD, SIGNATURE, result_png, spec_in, with_spec
 from core.search.errors import BadRequest
 from core.search.tree import Tree
+from core.store.result_png import KEYWORD, SIGNATURE, result_png, spec_in, with_spec
 from tests.test_runs import stored
 from tests.test_search import spec_of
 

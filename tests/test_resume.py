@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from core.resume import resumed
-from core.runs import RunStore
 from core.search.budget import Budget
 from core.search.errors import BadRequest, UnsupportedStrategy
 from core.search.events import Cancelled, Finished, RunSpec
@@ -14,6 +13,7 @@ from core.search.search import Search
 from core.search.sizing import estimate, fit
 from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
+from core.store.runs import RunStore
 from tests.test_search import searched, spec_of, verifiers
 from tests.toy import ToyGenerator
 

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.runs import RunStore
 from core.search.errors import BadRequest
 from core.search.events import Failed, Improved, Judged, Started, WithImages
 from core.search.search import Search
 from core.search.tree import Tree
+from core.store.runs import RunStore
 from tests.test_search import log_of, spec_of, verifiers
 from tests.toy import ToyGenerator
 
 ROOT = Path(__file__).parents[1]
 WRITE = """
 import sys
-from core.runs import RunStore
+from core.store.runs import RunStore
 from core.search.search import Search
 from tests.test_search import spec_of, verifiers
 from tests.toy import ToyGenerator

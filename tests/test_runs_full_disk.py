@@ -14,10 +14,10 @@ from unittest import mock
 import pytest
 from PIL import Image
 
-from core.runs import RunStore
 from core.search.errors import BadRequest, BeamscopeError, DiskFull
 from core.search.events import Failed, Improved, Started, WithImages
 from core.search.search import Search
+from core.store.runs import RunStore
 from tests.test_search import log_of, spec_of, verifiers
 from tests.toy import ToyGenerator
 

@@ -14,9 +14,9 @@ from random import Random
 import pytest
 from PIL import Image
 
-from core.runs import RunStore
 from core.search.events import Improved, WithImages
 from core.search.search import Search
+from core.store.runs import RunStore
 from tests.test_search import log_of, spec_of, verifiers
 from tests.toy import ToyGenerator
 
@@ -25,7 +25,7 @@ KILLS = 50
 SEARCH = """
 import json, sys
 import PIL.JpegImagePlugin, PIL.PngImagePlugin
-from core.runs import RunStore
+from core.store.runs import RunStore
 from core.search.events import RunSpec
 from core.search.search import Search
 from tests.toy import Brightness, Closeness, ToyGenerator

@@ -13,11 +13,11 @@ from random import Random
 
 import pytest
 
-from core import runs_prune
-from core.runs import RunStore, default_cap
 from core.search.errors import BadRequest
 from core.search.events import Origin
 from core.search.search import Search
+from core.store import prune
+from core.store.runs import RunStore, default_cap
 from tests.test_search import log_of, spec_of, verifiers
 from tests.toy import ToyGenerator
 
@@ -141,9 +141,9 @@ def test_a_pair_is_pinned_by_either_lane_and_unpinned_again(tmp_path):
         store.pin(pairs[0])
 
 
-@pytest.mark.skipif(not runs_prune.fcntl, reason="needs locks")
+@pytest.mark.skipif(not prune.fcntl, reason="needs locks")
 def test_a_pin_that_was_accepted_holds_whoever_prunes_at_that_moment(tmp_path, monkeypatch):
-    store, accepted, drop = RunStore(tmp_path, cap_bytes=0), [], runs_prune._drop
+    store, accepted, drop = RunStore(tmp_path, cap_bytes=0), [], prune._drop
     run = search(store)
 
     def pin():
@@ -159,7 +159,7 @@ def test_a_pin_that_was_accepted_holds_whoever_prunes_at_that_moment(tmp_path, m
         drop(folder)
 
     pinning = threading.Thread(target=pin)
-    monkeypatch.setattr(runs_prune, "_drop", late_drop)
+    monkeypatch.setattr(prune, "_drop", late_drop)
     store.prune()
     pinning.join()
     assert accepted == [store.has(run)]

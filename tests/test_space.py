@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 import app
-from core.download_command import wanted
-from core.packages import PACKAGES
+from core.packages.catalogue import PACKAGES
+from core.packages.command import wanted
 from core.search.errors import DownloadFailed
 
 ROOT = Path(__file__).parents[1]

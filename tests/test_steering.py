@@ -8,7 +8,6 @@ import pytest
 
 from core.compare import rival
 from core.resume import resumed
-from core.runs import RunStore
 from core.search.budget import Budget
 from core.search.errors import BadRequest
 from core.search.events import Asked, Cancelled, Expanded, Finished, Picked, Pruned, RunSpec, Steered, from_json
@@ -16,6 +15,7 @@ from core.search.search import Search
 from core.search.sizing import estimate
 from core.search.steering import Hands
 from core.search.tree import Tree
+from core.store.runs import RunStore
 from tests.test_search import CASES, every_case, searched, spec_of, timeless, verifiers
 from tests.toy import ToyGenerator
 

@@ -23,9 +23,9 @@ from core.generators.emoji_ar import EmojiAr
 from core.models.layers import SIZES as SIZES_OF_MODELS
 from core.models.next_scale import NextScale, NextScaleConfig
 from core.request import prepare
-from core.runs import RunStore
 from core.search.events import Pruned, RunSpec, Scored
 from core.search.search import Search
+from core.store.runs import RunStore
 
 GUIDE, OBSERVERS = "image_reward", ("clip_score", "aesthetic")
 GENERATOR_CALLS = ("start", "step", "renoise", "neighbours", "thaw")

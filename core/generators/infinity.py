@@ -319,9 +319,9 @@ def _load(name: str) -> Infinity:
     from core.models.infinity.checkpoint import load_transformer, load_vae
     from core.models.infinity.text import TextEncoder
     from core.models.infinity.thumbnails import stored
-    from core.packages import models_folder
+    from core.packages.catalogue import models_folder
+    from core.packages.slim import weights
     from core.place import place
-    from core.slim import weights
 
     here, config = place(), config_of(name)
     slow, dtype = here.device == "cpu", getattr(torch, here.dtype)

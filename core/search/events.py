@@ -1,7 +1,7 @@
 """What a search says while it runs: one append-only stream that UI, CLI, store and tests fold.
 
 An event is a value. Time shows only in fields named `seconds`, so two runs of one spec differ nowhere else.
-Images are opaque here; in JSON they are names of files in the run's folder (core/runs.py writes them).
+Images are opaque here; in JSON they are names of files in the run's folder (core/store/runs.py writes them).
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def load_from(folder: Path, device: str, dtype: torch.dtype, config: BlipRewardC
 
 def load() -> BlipRewardScore:
     """The downloaded package image-reward, where models run on this machine. Raises WeightsMissing."""
-    from core.packages import located
+    from core.packages.catalogue import located
     from core.place import place
 
     here = place()

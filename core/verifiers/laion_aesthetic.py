@@ -47,7 +47,7 @@ def load_head(path: Path, clip: OpenClip) -> LinearHead:
 
 def load() -> LaionAesthetic:
     """The downloaded packages laion-aesthetic and clip-vit-l-14. Raises WeightsMissing."""
-    from core.packages import located
+    from core.packages.catalogue import located
 
     head = located(PACKAGE) / FILE
     clip = load_shared()

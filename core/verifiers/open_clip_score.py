@@ -110,7 +110,7 @@ def load_clip(folder: Path, device: str, dtype: torch.dtype) -> OpenClip:
 
 def load_shared() -> OpenClip:
     """The downloaded package clip-vit-l-14, where models run on this machine. Raises WeightsMissing."""
-    from core.packages import located
+    from core.packages.catalogue import located
     from core.place import place
 
     here = place()

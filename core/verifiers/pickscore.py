@@ -75,7 +75,7 @@ def load_from(folder: Path, device: str, dtype: torch.dtype) -> PickScore:
 
 def load() -> PickScore:
     """The downloaded package pickscore, where models run on this machine. Raises WeightsMissing."""
-    from core.packages import located
+    from core.packages.catalogue import located
     from core.place import place
 
     here = place()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from core.packages import PACKAGES
+from core.packages.catalogue import PACKAGES
 from core.registry import Entry, Needs, lazy, pick, plugins
 from core.verifiers.base import Verifier
 

@@ -206,7 +206,7 @@ def load_7b() -> Verifier:
 
 
 def _load(choice: str, name: str) -> Verifier:
-    from core.packages import located
+    from core.packages.catalogue import located
     from core.place import place
 
     here = place()

@@ -8,14 +8,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from core.archive import write_archive
-from core.archive_read import MAX_ARCHIVE, import_run
-from core.result_png import SIGNATURE, result_png, spec_in
-from core.runs import RunStore
 from core.search.errors import BadRequest
 from core.search.events import RunSpec
 from core.search.strategies.registry import STRATEGIES
 from core.search.tree import Tree
+from core.store.archive import write_archive
+from core.store.archive_read import MAX_ARCHIVE, import_run
+from core.store.result_png import SIGNATURE, result_png, spec_in
+from core.store.runs import RunStore
 from demo import links, remote, settings, strings
 from demo.context import Context
 from demo.replay_page import replay_page

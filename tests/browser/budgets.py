@@ -15,9 +15,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from core.runs import RunStore
 from core.search.events import RunSpec
 from core.search.search import Search
+from core.store.runs import RunStore
 from tests.browser.conftest import CHROMIUM, FLAGS, ROOT, free_port, wait_for
 from tests.browser.test_page import AT_NODE, NODES
 from tests.painted import SCALES_ABILITIES, Painter, painted_models

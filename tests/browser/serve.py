@@ -12,8 +12,8 @@ from pathlib import Path
 import uvicorn
 
 from core.resume import resumed
-from core.runs import RunStore
 from core.search.events import RunSpec
+from core.store.runs import RunStore
 from demo.jobs import compute, create
 from demo.lessons import LESSONS
 from demo.limits import Rate

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from core.result_png import spec_in
-from core.runs import RunStore
+from core.store.result_png import spec_in
+from core.store.runs import RunStore
 from tests.browser.axe import findings
 
 PROMPT = "a red car to the left of a green apple"

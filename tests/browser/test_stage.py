@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from core.runs import RunStore
+from core.store.runs import RunStore
 from demo import strings
 from tests.browser.axe import findings
 from tests.browser.test_page import finish, search_long

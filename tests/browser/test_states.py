@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from core.runs import RunStore
+from core.store.runs import RunStore
 from demo import strings
 from demo.series import SERIES
 from tests.browser.serve import NARROW, REPEATED, SHORT

@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from core.runs import RunStore
 from core.search.events import RunSpec
 from core.search.search import Search
+from core.store.runs import RunStore
 from tests.browser.test_page import AT_NODE, finish, search, search_long
 from tests.painted import painted_models
 

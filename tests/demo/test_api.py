@@ -12,7 +12,7 @@ from gradio_client.exceptions import AppError
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
-from core.runs import RunStore
+from core.store.runs import RunStore
 from demo import strings
 from demo.jobs import create
 from demo.server import build_app

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from core.decoding import decoded
-from core.runs import RunStore
 from core.search.errors import BadRequest
 from core.search.events import Previewed, RunSpec, Scored
 from core.search.search import Search
 from core.search.tree import Tree
+from core.store.runs import RunStore
 from demo import strings
 from demo.context import make_context
 from demo.decoding import Decoder

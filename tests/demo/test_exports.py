@@ -10,9 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from core.result_png import spec_in, with_spec
-from core.runs import RunStore
 from core.search.events import Origin, Started
+from core.store.result_png import spec_in, with_spec
+from core.store.runs import RunStore
 from demo import gate, strings
 from demo.limits import Rate
 from demo.record import record

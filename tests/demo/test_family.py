@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from core.resume import resumed
-from core.runs import RunStore
 from core.search.budget import Budget
 from core.search.events import RunSpec
+from core.store.runs import RunStore
 from demo.family import Kin, family
 from demo.jobs import compute, create
 from demo.streaming import Library

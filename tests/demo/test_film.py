@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.runs import RunStore
 from core.search.events import TERMINAL
+from core.store.runs import RunStore
 from demo import film, studio
 from demo.context import make_context
 from demo.film_frame import SIZE, Scenery

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import pytest
 from fastapi.testclient import TestClient
 
-from core.runs import RunStore
+from core.store.runs import RunStore
 from core.world.captions import check
 from demo import settings, strings
 from demo.jobs import compute, create

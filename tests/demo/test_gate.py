@@ -6,7 +6,7 @@ import time
 import pytest
 from fastapi.testclient import TestClient
 
-from core.runs import RunStore
+from core.store.runs import RunStore
 from demo import settings, strings
 from demo.gate import BODIES, USUAL_BODY
 from demo.limits import Rate

@@ -5,9 +5,9 @@ import time
 import pytest
 from fastapi.testclient import TestClient
 
-from core.runs import RunStore
 from core.search.search import Search
 from core.search.tree import Tree
+from core.store.runs import RunStore
 from demo import strings
 from demo.jobs import create
 from demo.record import record, record_resumed

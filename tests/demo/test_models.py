@@ -10,10 +10,10 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from core.packages import package
+from core.packages.catalogue import package
 from core.registry import Entry, Needs, Once
-from core.runs import RunStore
 from core.search.errors import BeamscopeError, OutOfMemory, WeightsMissing
+from core.store.runs import RunStore
 from demo import layout, links, panel, settings, strings
 from demo.server import build_app
 from tests.demo.test_page import text_of

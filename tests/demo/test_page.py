@@ -15,10 +15,10 @@ from PIL import Image
 from core import cli
 from core.generators.registry import GENERATORS
 from core.registry import Needs
-from core.runs import RunStore
 from core.search import events, guide
 from core.search.schema import Range, params_of
 from core.search.strategies.registry import OURS, STRATEGIES, unsupported
+from core.store.runs import RunStore
 from core.verifiers.registry import VERIFIERS
 from core.world import captions
 from demo import layout, panel, remote, settings, strings

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from core.runs import RunStore
+from core.store.runs import RunStore
 from demo import remote
 from demo.context import make_context
 from demo.record import record

@@ -6,9 +6,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from core.resume import resumed
-from core.runs import RunStore
 from core.search.budget import Budget
 from core.search.tree import Tree
+from core.store.runs import RunStore
 from demo import strings
 from demo.jobs import compute, create
 from demo.server import build_app

@@ -5,7 +5,7 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
-from core.runs import RunStore
+from core.store.runs import RunStore
 from demo import strings
 from demo.jobs import create
 from demo.record import record

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from core.runs import RunStore
 from core.search.errors import BadRequest
 from core.search.events import Asked, Cancelled, Expanded, Finished, Pruned
 from core.search.tree import Tree
+from core.store.runs import RunStore
 from demo import runner as runner_module
 from demo.limits import Buckets, Rate
 from demo.runner import Runner

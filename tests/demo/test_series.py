@@ -6,8 +6,8 @@ import time
 import pytest
 from fastapi.testclient import TestClient
 
-from core.runs import RunStore
 from core.search.tree import Tree
+from core.store.runs import RunStore
 from demo import bands, strings
 from demo.record import record
 from demo.server import build_app

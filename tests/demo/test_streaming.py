@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from core.runs import RunStore
 from core.search.errors import BadRequest
 from core.search.events import Cancelled, Finished
+from core.store.runs import RunStore
 from demo import settings, streaming, strings
 from demo.context import make_context
 from demo.remote import follow, inspect

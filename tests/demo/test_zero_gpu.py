@@ -13,8 +13,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from core.registry import Entry, Needs
-from core.runs import RunStore
 from core.search.events import Cancelled, Finished
+from core.store.runs import RunStore
 from demo import strings, zero_gpu
 from demo.jobs import compute, create
 from demo.server import build_app

@@ -14,7 +14,7 @@ A finished image takes 10.5 TFLOP more to decode, a preview 0.57 with the small 
 networks are on a GPU: see lodging.py.
 
 Licences differ. FLUX.1 [dev] may not be used commercially, and the hub asks for an account that has agreed to that;
-Stable Diffusion 3.5 is free below a yearly revenue; core/packages.py says it of each.
+Stable Diffusion 3.5 is free below a yearly revenue; core/packages/catalogue.py says it of each.
 """
 
 from dataclasses import replace

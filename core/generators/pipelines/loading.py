@@ -14,7 +14,7 @@ from core.generators.pipelines.family import Family, Sampling, networks
 from core.generators.pipelines.lodging import Lodging, lodged
 from core.generators.pipelines.pictures import FullPictures, Pictures, TinyPictures
 from core.kept import shared
-from core.packages import located, package
+from core.packages.catalogue import located, package
 from core.place import Place, place
 from core.search.errors import WeightsMissing, is_out_of_memory
 

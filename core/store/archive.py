@@ -4,7 +4,7 @@
     lanes/0/events.jsonl          the log of the run; lanes/1 is the run beside it
     lanes/0/previews/*.jpg|png    its pictures, under the names that the events give them
 
-Writing only; core/archive_read.py opens such a file and trusts nothing in it.
+Writing only; core/store/archive_read.py opens such a file and trusts nothing in it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from core.runs import RunStore
-from core.runs_writer import LOG, best_name
 from core.search import events as ev
 from core.search.errors import BadRequest
+from core.store.runs import RunStore
+from core.store.writer import LOG, best_name
 
 FORMAT, VERSION, MANIFEST = "beamscope-run", 1, "run.json"
 PACKAGES = ("torch", "numpy", "pillow")             # what a repeated run's numbers depend on

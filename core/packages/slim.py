@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from core.packages import Package, in_bytes, located, models_folder, package
+from core.packages.catalogue import Package, in_bytes, located, models_folder, package
 from core.search.errors import BadRequest, DiskFull, WeightsMissing
 
 Progress = Callable[[str, int, int], None]  # what is written or read, bytes so far, bytes in all

@@ -10,11 +10,11 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from core.runs import RunStore
-from core.runs_check import BadLog, checked_spec
 from core.search.errors import BadRequest
 from core.search.events import RunSpec
 from core.search.tree import Tree
+from core.store.check import BadLog, checked_spec
+from core.store.runs import RunStore
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 KEYWORD = b"beamscope"

@@ -21,12 +21,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core import runs_prune
-from core.runs_prune import PINNED, has_writer, size_of, touch
-from core.runs_writer import LOG, META, RunWriter, best_name, full_disk_told, jpeg, put
 from core.search import events as ev
 from core.search.budget import Cost
 from core.search.errors import BadRequest
+from core.store import prune
+from core.store.prune import PINNED, has_writer, size_of, touch
+from core.store.writer import LOG, META, RunWriter, best_name, full_disk_told, jpeg, put
 
 RUN_ID = re.compile(r"[a-z0-9-]{8,40}")
 DECODED = "decoded.jsonl"   # a line for every preview that was decoded on demand
@@ -103,15 +103,15 @@ class RunStore:
         """
         if self.read_only or self.cap_bytes == math.inf or not self.root.is_dir():
             return []
-        with runs_prune.alone(self.root):
-            dropped = runs_prune.prune(self.root, self._runs(), self.cap_bytes, keep)
-        runs_prune.sweep(self.root)
+        with prune.alone(self.root):
+            dropped = prune.prune(self.root, self._runs(), self.cap_bytes, keep)
+        prune.sweep(self.root)
         return dropped
 
     def pin(self, run: str, pinned: bool = True) -> None:
         """Keep a run, and the one it is compared with, whatever the cap; or no longer."""
         self._check_writable()
-        with self._opened(run) as folder, runs_prune.alone(self.root), full_disk_told(folder, "it is not pinned"):
+        with self._opened(run) as folder, prune.alone(self.root), full_disk_told(folder, "it is not pinned"):
             if pinned:
                 (folder / PINNED).touch()
             else:
@@ -124,12 +124,12 @@ class RunStore:
         """
         self._check_writable()
         beside = self.meta(run)["beside"]
-        with self._opened(run), runs_prune.alone(self.root):
+        with self._opened(run), prune.alone(self.root):
             going = [run, *([beside] if beside and self.has(beside) else [])]
             if any(has_writer(self.root / one / LOG) for one in going):
                 raise BadRequest(f"run {run} is still being written: stop it first, then delete it")
-            runs_prune.drop(self.root, going)
-        runs_prune.sweep(self.root)
+            prune.drop(self.root, going)
+        prune.sweep(self.root)
         return going
 
     def _check_writable(self) -> None:

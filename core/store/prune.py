@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.runs_writer import LOG, META, fcntl, put
+from core.store.writer import LOG, META, fcntl, put
 
 SILENCE = 60.0      # seconds without a write: where there are no locks, the writer is gone
 OURS = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")   # folders that RunStore.create makes

@@ -24,7 +24,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
-from core.packages import RECEIPT, Package, in_bytes, matches, receipt
+from core.packages.catalogue import RECEIPT, Package, in_bytes, matches, receipt
 from core.search.errors import BadRequest, BeamscopeError, DiskFull, DownloadFailed
 
 CHUNK = 2**20

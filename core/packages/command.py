@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from core import download, slim
-from core.download import Bar, File
 from core.generators.registry import GENERATORS
-from core.packages import PACKAGES, Package, in_bytes, missing, models_folder, package
+from core.packages import download, slim
+from core.packages.catalogue import PACKAGES, Package, in_bytes, missing, models_folder, package
+from core.packages.download import Bar, File
 from core.search.errors import BadRequest, DownloadFailed
 from core.verifiers.registry import VERIFIERS
 
@@ -74,7 +74,7 @@ def check(packages: Sequence[Package]) -> list[dict[str, Any]]:
 def convert(names: Sequence[str]) -> list[dict[str, Any]]:
     """Slim copies of the packages of that name, or of those that models of that name need and that can have one.
 
-    Raises as core.slim.convert does.
+    Raises as core.packages.slim.convert does.
     """
     rows = []
     for one in wanted(names):

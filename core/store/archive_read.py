@@ -1,6 +1,6 @@
 """Opens a run.zip, or a bare log, from anywhere and keeps it as a new run, or says what is wrong with it.
 
-Nothing in the file is trusted. No name in it becomes a path: after the logs have been checked (core/runs_check.py),
+Nothing in the file is trusted. No name in it becomes a path: after the logs have been checked (core/store/check.py),
 exactly the pictures that they speak of are looked for. Sizes are counted while bytes come out, whatever the file says
 of them. The store chooses the ids, so no archive can replace a run. Either all of a comparison is kept, or nothing.
 """
@@ -19,12 +19,12 @@ from io import BytesIO
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
-from core.archive import FORMAT, MANIFEST, VERSION, pictures_of
-from core.runs import RunStore
-from core.runs_check import BadLog, checked_log
-from core.runs_writer import LOG, RunWriter
 from core.search import events as ev
 from core.search.errors import BadRequest
+from core.store.archive import FORMAT, MANIFEST, VERSION, pictures_of
+from core.store.check import BadLog, checked_log
+from core.store.runs import RunStore
+from core.store.writer import LOG, RunWriter
 
 MEBI = 2**20
 MAX_ARCHIVE = 64 * MEBI          # bytes of the file

@@ -8,13 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from core import slim
 from core.machine import Machine, machine
-from core.packages import Package, in_bytes, missing, package
+from core.packages import slim
+from core.packages.catalogue import Package, in_bytes, missing, package
 from core.registry import Entry
 from core.search.errors import WeightsMissing
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets" / "weights"
+ASSETS = Path(__file__).resolve().parents[2] / "assets" / "weights"
 State = Literal["ready", "too large", "needs package", "needs download"]
 
 
