@@ -35,7 +35,7 @@ class Sampling:
     """How bits are drawn at each scale. The best of the trials in assets/results/tune.json."""
 
     cfg: tuple[float, ...] = (1.5, 1.75, 2.0, 2.5, 3.0, 3.5)  # guidance scale
-    tau: tuple[float, ...] = (1.0, 1.0, 0.9, 0.8, 0.7, 0.6)  # temperature of the bits
+    tau: tuple[float, ...] = (0.9, 0.9, 0.8, 0.7, 0.5, 0.4)  # temperature of the bits
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,9 +25,9 @@ from core.search.budget import Cost
 class Sampling:
     """How a latent is drawn. The best of the trials in assets/results/tune.json."""
 
-    steps: int = 12  # forward passes
-    cfg: float = 1.5  # guidance scale
-    shift: float = 2.0  # > 1 spends more steps at high noise: t -> shift t / (1 + (shift - 1) t)
+    steps: int = 8  # forward passes
+    cfg: float = 4.0  # guidance scale
+    shift: float = 4.0  # > 1 spends more steps at high noise: t -> shift t / (1 + (shift - 1) t)
     eta: float = 0.0  # share of fresh noise; 0 is the ODE
 
     def noising(self) -> Noising:
@@ -102,4 +102,4 @@ def load() -> EmojiFlow:
 
 def load_sde() -> EmojiFlow:
     """The committed model with the SDE sampler. Raises WeightsMissing."""
-    return _load("emoji-flow-sde", Sampling(eta=0.3))
+    return _load("emoji-flow-sde", Sampling(eta=0.8))
