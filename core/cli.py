@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_search(search)
     compare = commands.add_parser("compare", help="a search beside best of n of a diffusion model, at equal FLOPs")
     compare.set_defaults(command=_compare)
-    compare.add_argument("--baseline", default="emoji-flow", help="generator of the best of n (%(default)s)")
+    compare.add_argument("--baseline", default="emoji-flow-sde", help="generator of the best of n (%(default)s)")
     _add_prompt(compare)
     _add_search(compare)
     resume = commands.add_parser("resume", help="go on from any node of a stored run, a pruned one above all")

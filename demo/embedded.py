@@ -16,7 +16,7 @@ def embedded_models() -> Models:
         verifiers=VERIFIERS,
         searcher="emoji-ar",
         steps=STEPS,
-        baseline="emoji-flow",
+        baseline="emoji-flow-sde",
         check=check,
         world="emoji-",
         natives=frozenset({"image_reward", "judge", "clip_score", "aesthetic"}),

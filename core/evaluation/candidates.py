@@ -24,7 +24,7 @@ from core.evaluation.spritebench.rows import Row
 from core.generators.registry import load_generator
 from core.training.sheets import single_samples
 
-GENERATORS = ("emoji-ar", "emoji-flow")
+GENERATORS = ("emoji-ar", "emoji-flow-sde")
 PROMPTS, EACH = 120, 8  # with two generators about 2,000 images; tags take turns
 
 

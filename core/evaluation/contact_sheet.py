@@ -50,7 +50,7 @@ class Column:
 
 def columns(verifier: str, look: str, least: int = 8) -> list[Column]:
     """The four searches. Raises BadRequest if no beam fits what 64 samples cost."""
-    generators = {name: load_generator(name) for name in ("emoji-ar", "emoji-flow")}
+    generators = {name: load_generator(name) for name in ("emoji-ar", "emoji-flow-sde")}
     judges, line = {verifier: load_verifier(verifier)}, LOOKS[look]
 
     def cost(spec: RunSpec) -> float:
@@ -63,7 +63,7 @@ def columns(verifier: str, look: str, least: int = 8) -> list[Column]:
         try:
             open_ = replace(many, strategy=line.strategy, params={}).with_budget(budget)
             beam = sized(open_, line, generators["emoji-ar"], judges)
-            flow = fit(replace(many, generator="emoji-flow", params={}).with_budget(budget), generators["emoji-flow"],
+            flow = fit(replace(many, generator="emoji-flow-sde", params={}).with_budget(budget), generators["emoji-flow-sde"],
                        judges)  # fmt: skip
             break
         except BadRequest:

@@ -49,7 +49,7 @@ SUMMED = ("ms, batch 1", "ms, best batch", "GFLOP", "weights, MB")  # in the cos
 PROMPT = "a red car to the left of two striped hats"  # what the cost is measured on
 CHANCE = "random weights"  # as cards say it
 BEGIN, END = "<!-- validation: begin -->", "<!-- validation: end -->"
-MIXED = "samples of emoji-ar and emoji-flow"
+MIXED = "samples of emoji-ar and emoji-flow-sde"
 ASKING = (
     "It answers questions one by one, and other questions teach it to miss a noun: a missing object is new to it as a "
     "picture of its prompt, not as an answer."

@@ -23,7 +23,7 @@ from core.generators.base import Generator
 from core.generators.registry import load_generator
 from core.training.sheets import single_samples
 
-GENERATORS = ("emoji-ar", "emoji-flow")
+GENERATORS = ("emoji-ar", "emoji-flow-sde")
 COLUMNS, ROWS, SIDE, LINES = 5, 5, 256, 3  # of a sheet; images enlarged to SIDE px; lines of words below each
 
 
