@@ -49,7 +49,7 @@ class World:
     def __init__(self):
         self.generators = {
             "emoji-ar": ToyGenerator(digits=250),
-            "emoji-flow": ToyGenerator(digits=250, branching=frozenset({0}), shares=False),
+            "emoji-flow-sde": ToyGenerator(digits=250, branching=frozenset({0}), shares=False),
         }
         self.verifiers = {"image_reward": Closeness("image_reward"), "judge": Dear()}
         self.b = None

@@ -116,7 +116,7 @@ class RedIsRight:
 def painters(monkeypatch, tmp_path):
     monkeypatch.setenv("BEAMSCOPE_CACHE", str(tmp_path))
     monkeypatch.setitem(GENERATORS, "emoji-ar", Entry("paints", Painter))
-    monkeypatch.setitem(GENERATORS, "emoji-flow", Entry("paints", lambda: Painter("noisy", 12)))
+    monkeypatch.setitem(GENERATORS, "emoji-flow-sde", Entry("paints", lambda: Painter("noisy", 12)))
     monkeypatch.setitem(VERIFIERS, "warmth", Entry("red", Warmth))
     monkeypatch.setattr(contact_sheet, "check", lambda reading, scene: Namespace(strict=not reading.unclear))
     monkeypatch.setattr(contact_sheet, "load_oracle", RedIsRight)
@@ -133,7 +133,7 @@ def test_what_is_shown_side_by_side_costs_no_more_than_best_of_n(painters, look)
     single, many, beam, flow = contact_sheet.columns("warmth", look)
     assert many.spec.params["n"] >= 8 and beam.spec.params["look"] == look
     assert single.gflop < max(beam.gflop, flow.gflop) <= many.gflop
-    assert beam.spec.params["width"] >= 2 and flow.spec.generator == "emoji-flow"
+    assert beam.spec.params["width"] >= 2 and flow.spec.generator == "emoji-flow-sde"
 
 
 def test_the_sheet_shows_every_prompt_and_what_the_oracle_said(painters, tmp_path):

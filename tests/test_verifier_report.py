@@ -265,7 +265,7 @@ def test_verifiers_are_audited_on_samples(painter, monkeypatch, answers):
     assert table["AUC within prompts against the oracle, emoji-ar"].figures[0]["mean"] == 1
     assert figures.details(found.answers["judge"], strict)["adversarial candidates"] == report.MIXED
     both = figures.ensemble(Guide.parse("rank:judge+clip_score"), found.answers)
-    assert figures.within(both["generated", "emoji-flow"], strict["emoji-flow"]) == [1.0] * 6
+    assert figures.within(both["generated", "emoji-flow-sde"], strict["emoji-flow-sde"]) == [1.0] * 6
 
 
 def entry_of(answers, name: str = "judge") -> dict:

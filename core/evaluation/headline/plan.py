@@ -171,7 +171,7 @@ def sized(spec: RunSpec, line: Line, generator: Any, verifiers: Mapping[str, Any
 def _settled(line: Line, num_steps: int) -> dict[str, int]:
     """What is not for the budget to decide: two neighbours a round (Ma et al. 2025), and where paths go back and forth.
 
-    They begin at two thirds of the steps and go back by five twelfths, gaining a sixth: 8, 5 and 2 of 12.
+    They begin at two thirds of the steps and go back by five twelfths, gaining a sixth: 5, 3 and 1 of 8.
     """
     if line.strategy == ZERO_ORDER.strategy:
         return {"neighbours": 2}

@@ -15,21 +15,21 @@ def search_over_paths(
     search: Search,
     paths: Annotated[int, Range(1, 64)] = 2,
     branch: Annotated[int, Range(1, 64)] = 3,
-    start: Annotated[int, Range(2, 64)] = 8,
-    jump: Annotated[int, Range(1, 64)] = 5,
-    gain: Annotated[int, Range(1, 64)] = 2,
+    start: Annotated[int, Range(2, 64)] = 5,
+    jump: Annotated[int, Range(1, 64)] = 3,
+    gain: Annotated[int, Range(1, 64)] = 1,
 ) -> Steps[list[Node]]:
     """Renoise each path `branch` ways, denoise farther than that, keep the best paths (Ma et al. 2025).
 
     In steps: the first round begins after `start`, each goes back by `jump` and on by jump + gain. A path also goes on
     as it is, so what is kept never looks worse than what was there. None goes back beyond where the run began.
-    Few-step models have fewer steps than the usual `start`: where it lies beyond the last step, the one round that is
-    left begins before that.
+    Few-step models have fewer steps than the usual `start`: where it does not lie before the last step, the one round
+    that is left begins there.
     """
     root = yield from search.start()
     noisy = max(search.handover_step + 1, root.step)   # the first step with noise to go back to
     samples = yield from search.expand([root], paths)
-    first = start if start <= search.num_steps else search.num_steps - 1
+    first = min(start, search.num_steps - 1)
     beam = yield from search.advance(samples, min(max(first, noisy + 1), search.num_steps))
     while not search.finished(beam):
         step = beam[0].step
