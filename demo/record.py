@@ -97,7 +97,7 @@ def main() -> int:
     if not args.prompt and not args.lessons:
         parser.error("give a prompt in quotes, or --lessons")
     models = embedded_models()
-    others = tuple(name for name in models.verifiers if name != args.verifier)
+    others = tuple(name for name in models.own_verifiers if name != args.verifier)
     try:
         if args.lessons:
             models.warm()  # tells which verifiers do not load
@@ -106,12 +106,12 @@ def main() -> int:
         params = checked_params(args.strategy, _params(args.set))
         spec = RunSpec(args.prompt, args.generator or models.searcher, args.strategy, params, args.verifier, others,
                        args.seed, args.budget * settings.GIGA)  # fmt: skip
-        if args.replace:
-            for info in (store := RunStore(args.out, cap_bytes=math.inf)).list():
-                shutil.rmtree(store.folder(info.run))
         store = RunStore(args.out, cap_bytes=math.inf)
+        before = store.list() if args.replace else []
         runs = record(models, store, spec)
         again = record_resumed(models, store, runs[0])
+        for info in before:
+            shutil.rmtree(store.folder(info.run))
         print("recorded:", *runs, *([again] if again else []))
     except BeamscopeError as error:
         print(error, file=sys.stderr)

@@ -16,6 +16,7 @@ from zlib import crc32
 import numpy as np
 from PIL import Image
 
+from core.evaluation.headline.plan import GENERATORS
 from core.evaluation.oracle.check import check
 from core.evaluation.oracle.oracle import load_oracle
 from core.evaluation.parts import Piece, bar, carried_out, part_file, waiting, weights_of
@@ -24,7 +25,6 @@ from core.evaluation.spritebench.rows import Row
 from core.generators.registry import load_generator
 from core.training.sheets import single_samples
 
-GENERATORS = ("emoji-ar", "emoji-flow-sde")
 PROMPTS, EACH = 120, 8  # with two generators about 2,000 images; tags take turns
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from core.evaluation.headline.plan import BEAM_PREVIEW, BEAM_ROLLOUT, PROMPT, sized
+from core.evaluation.headline.plan import BEAM_PREVIEW, BEAM_ROLLOUT, GENERATORS, PROMPT, sized
 from core.evaluation.headline.runs import searched
 from core.evaluation.oracle.check import check
 from core.evaluation.oracle.oracle import load_oracle
@@ -50,21 +50,21 @@ class Column:
 
 def columns(verifier: str, look: str, least: int = 8) -> list[Column]:
     """The four searches. Raises BadRequest if no beam fits what 64 samples cost."""
-    generators = {name: load_generator(name) for name in ("emoji-ar", "emoji-flow-sde")}
+    generators, (ar, diffusion) = {name: load_generator(name) for name in GENERATORS}, GENERATORS
     judges, line = {verifier: load_verifier(verifier)}, LOOKS[look]
 
     def cost(spec: RunSpec) -> float:
         return estimate(spec, generators[spec.generator], judges, display=False).flops
 
-    single, beam = RunSpec(PROMPT, "emoji-ar", "random_search", {"n": 1}, verifier), None
+    single, beam = RunSpec(PROMPT, ar, "random_search", {"n": 1}, verifier), None
     for n in range(least, 65):
         many = replace(single, params={"n": n})
         budget = Budget(flops=cost(many))
         try:
             open_ = replace(many, strategy=line.strategy, params={}).with_budget(budget)
-            beam = sized(open_, line, generators["emoji-ar"], judges)
-            flow = fit(replace(many, generator="emoji-flow-sde", params={}).with_budget(budget), generators["emoji-flow-sde"],
-                       judges)  # fmt: skip
+            beam = sized(open_, line, generators[ar], judges)
+            rival = replace(many, generator=diffusion, params={}).with_budget(budget)
+            flow = fit(rival, generators[diffusion], judges)
             break
         except BadRequest:
             if n == 64:

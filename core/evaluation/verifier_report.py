@@ -27,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from core.evaluation.candidates import candidates, outcomes
 from core.evaluation.engine import THREADS, machine, threads
+from core.evaluation.headline.plan import GENERATORS
 from core.evaluation.spritebench.rows import Row
 from core.evaluation.verifier_figures import details, ensemble, rows, table
 from core.evaluation.verifier_trials import Answers, Trial, adversarial, blank, images_of, retrieval_scenes, trials
@@ -49,7 +50,7 @@ SUMMED = ("ms, batch 1", "ms, best batch", "GFLOP", "weights, MB")  # in the cos
 PROMPT = "a red car to the left of two striped hats"  # what the cost is measured on
 CHANCE = "random weights"  # as cards say it
 BEGIN, END = "<!-- validation: begin -->", "<!-- validation: end -->"
-MIXED = "samples of emoji-ar and emoji-flow-sde"
+MIXED = f"samples of {' and '.join(GENERATORS)}"
 ASKING = (
     "It answers questions one by one, and other questions teach it to miss a noun: a missing object is new to it as a "
     "picture of its prompt, not as an answer."

@@ -14,6 +14,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from core.evaluation.headline.plan import GENERATORS
 from core.evaluation.oracle.accept import RESULT
 from core.evaluation.oracle.check import check
 from core.evaluation.oracle.oracle import Oracle, load_oracle
@@ -23,7 +24,6 @@ from core.generators.base import Generator
 from core.generators.registry import load_generator
 from core.training.sheets import single_samples
 
-GENERATORS = ("emoji-ar", "emoji-flow-sde")
 COLUMNS, ROWS, SIDE, LINES = 5, 5, 256, 3  # of a sheet; images enlarged to SIDE px; lines of words below each
 
 
