@@ -19,7 +19,7 @@ from demo.preload import PreloadMiddleware
 from demo.routes.assets import add_assets
 from demo.routes.control import add_control
 from demo.routes.decoding import add_decoding
-from demo.routes.exports import add_exports
+from demo.routes.exports import add_exports, add_imports
 from demo.routes.frames import add_frames
 from demo.routes.health import add_health
 from demo.routes.insights import add_insights
@@ -41,6 +41,7 @@ ROUTES = (
     add_pictures,
     add_frames,
     add_exports,
+    add_imports,
     add_pages,
     add_gallery,
     add_lessons,

@@ -28,7 +28,8 @@ FRESH = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def add_exports(app: FastAPI, context: Context) -> None:
-    studio, one_at_a_time = Studio(context), threading.Lock()
+    """What can be handed out."""
+    studio = Studio(context)
 
     @app.get("/data/share")
     def share(request: Request, run: str = "") -> dict[str, Any]:
@@ -77,6 +78,11 @@ def add_exports(app: FastAPI, context: Context) -> None:
         visitor = context.visitors.of(request)
         _tree(context.library.find(run, visitor), run)
         return studio.film(name, run, visitor)
+
+
+def add_imports(app: FastAPI, context: Context) -> None:
+    """The way back."""
+    one_at_a_time = threading.Lock()
 
     @app.post("/data/import")
     async def opened(request: Request) -> dict[str, str]:
