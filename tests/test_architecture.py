@@ -99,7 +99,7 @@ def test_devices_are_arguments_and_pickles_are_not_loaded(path):
 
 @pytest.mark.parametrize(
     "name",
-    ["answers", "cli", "compare", "report", "request", "registry", "store.runs", "packages.slim",
+    ["answers", "arguments", "cli", "compare", "report", "request", "registry", "store.runs", "packages.slim",
      "generators.registry", "verifiers.registry"],
 )
 def test_what_answers_at_once_imports_nothing_heavy(name):
