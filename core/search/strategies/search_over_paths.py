@@ -23,13 +23,13 @@ def search_over_paths(
 
     In steps: the first round begins after `start`, each goes back by `jump` and on by jump + gain. A path also goes on
     as it is, so what is kept never looks worse than what was there. None goes back beyond where the run began.
-    Few-step models have fewer steps than the usual `start`: where it does not lie before the last step, the one round
-    that is left begins there.
+    Few-step models have fewer steps than the usual `start`: where it lies beyond the last step, the one round that is
+    left begins before that.
     """
     root = yield from search.start()
     noisy = max(search.handover_step + 1, root.step)   # the first step with noise to go back to
     samples = yield from search.expand([root], paths)
-    first = min(start, search.num_steps - 1)
+    first = start if start <= search.num_steps else search.num_steps - 1
     beam = yield from search.advance(samples, min(max(first, noisy + 1), search.num_steps))
     while not search.finished(beam):
         step = beam[0].step
