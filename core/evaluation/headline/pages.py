@@ -33,8 +33,8 @@ def headline_page(found: Found) -> str:
         "counts as wrong.",
     ]  # fmt: skip
     if made["prompts"] < made["of"]:
-        why = "" if made["hours"] is None else f", as many as --hours {made['hours']:g} allowed"
-        lines += ["", f"**Only {made['prompts']} prompts**, the first {made['per_tag']} of each tag{why}."]
+        why = "as many as are done" if not made["hours"] else f"as many as --hours {made['hours']:g} allowed"
+        lines += ["", f"**Only {made['prompts']} prompts**, the first {made['per_tag']} of each tag, {why}."]
     lines += [f"Not there: {reason}." for reason in made["missing"]]
     lines += ["", "![Strict score against total GFLOP](headline.svg)", "", *_compared(found["comparisons"], made)]
     lines += ["", "## All settings", "", *_table(found["rows"], found["comparisons"], made), ""]
