@@ -9,7 +9,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import open_clip
@@ -23,7 +23,7 @@ from core.models.text import TABLE
 from core.models.tokenizer import Tokenizer
 from core.training.cells import SIZES, cell_loss, cells
 from core.training.damage import Damage, apply, sample_damage
-from core.training.loop import Options, export, options, train
+from core.training.loop import Options, export, load_file_into, options, train
 from core.training.verifier_checks import Score, check_matching, sheet
 from core.verifiers.clip_score import ids
 from core.world.captions import INDEX, MAX_WORDS, VOCABULARY, describe
@@ -67,6 +67,11 @@ class Student(nn.Module):
         middle = visual.layer3(visual.layer2(visual.layer1(visual.stem(images))))  # [B, 256, 8, 8]
         embedding = visual.attnpool(visual.layer4(middle))
         return F.normalize(embedding, dim=-1), self.name(middle).flatten(2).transpose(1, 2)
+
+
+def layers(model: Student) -> list[nn.Module]:
+    visual = model.clip.visual
+    return [visual.layer1, visual.layer2, visual.layer3, visual.layer4]
 
 
 def entails(wish: Wish, scene: Scene) -> bool:
@@ -141,8 +146,11 @@ def main() -> None:
     opt: Options = options("clip_score", __doc__, minutes=20, batch=64, lr=1.5e-3)
     tokenizer = load_tokenizer().to(opt.device)
     torch.manual_seed(opt.seed)
-    model = Student().to(memory_format=torch.channels_last)
-    model, progress = train(model, batch, make_loss(tokenizer), opt, ema=0.998)
+    model = Student()
+    if opt.initial:  # the head of the auxiliary task is not in it
+        load_file_into(model.clip, opt.initial)
+    model, begun = model.to(memory_format=torch.channels_last), replace(opt, initial=None)
+    model, progress = train(model, batch, make_loss(tokenizer), begun, ema=0.998, parts=layers)
     clip, tokenizer = model.clip.eval().cpu(), tokenizer.cpu()
     metrics = check_matching(scorer(clip), tokenizer, count=160)
     export(clip, opt, progress, MODEL, metrics, ABOUT)
