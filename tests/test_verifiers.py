@@ -94,10 +94,7 @@ def test_images_of_another_kind_are_refused(verifier):
         ("a purple bell and a yellow heart", "yellow_heart_purple_bell", "purple_heart_yellow_bell"),
     ],
 )
-def test_the_reward_and_the_judge_know_colours_counts_places_and_whose_they_are(request, name, prompt, right, wrong):
-    if (name, prompt) == ("judge", "2 kittens"):
-        weak = pytest.mark.xfail(reason="its weakest kind of question: see count in its card", strict=True)
-        request.applymarker(weak)
+def test_the_reward_and_the_judge_know_colours_counts_places_and_whose_they_are(name, prompt, right, wrong):
     better, worse = load_verifier(name).score(prompt, pictures(right, wrong))
     assert better > worse
 
