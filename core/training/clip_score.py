@@ -164,8 +164,9 @@ def main() -> None:
 
 
 ABOUT = (
-    "A small CLIP of the emoji world: cosine of an image's and a prompt's embedding, times 100. Alignment, cheap, weak "
-    "at binding, as CLIP is. Read by open_clip from the folder `clip_score`. Labels come from construction only."
+    "A small CLIP of the emoji world: cosine of an image's and a prompt's embedding, times 100. Alignment, cheap, blind "
+    "to who stands left of whom, as CLIP is. Read by open_clip from the folder `clip_score`. Labels come from "
+    "construction only."
 )
 
 if __name__ == "__main__":

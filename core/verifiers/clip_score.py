@@ -1,6 +1,6 @@
 """The verifier `clip_score`: 100 x cosine of the image's and the prompt's embedding in a small open_clip model.
 
-Alignment, cheap, weak at binding (Hessel et al. 2021, without their clamp at zero). Loaded by open_clip's own call
+Alignment, cheap, blind to relations (Hessel et al. 2021, without their clamp at zero). Loaded by open_clip's own call
 from a folder in open_clip's layout, so a larger CLIP in that layout is read the same way.
 """
 

@@ -23,7 +23,7 @@ VERIFIERS: dict[str, Entry] = {
         needs=Needs(assets=("judge",)),
     ),
     "clip_score": Entry(
-        "Alignment of image and prompt, weak at binding", lazy("core.verifiers.clip_score:load"),
+        "Alignment of image and prompt, blind to relations", lazy("core.verifiers.clip_score:load"),
         needs=Needs(assets=("clip_score",)),
     ),
     "aesthetic": Entry(
