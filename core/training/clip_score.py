@@ -164,8 +164,8 @@ def main() -> None:
 
 
 ABOUT = (
-    "A small CLIP of the emoji world: cosine of an image's and a prompt's embedding, times 100. Alignment, cheap, blind "
-    "to who stands left of whom, as CLIP is. Read by open_clip from the folder `clip_score`. Labels come from "
+    "A small CLIP of the emoji world: cosine of an image's and a prompt's embedding, times 100. Alignment, cheap, "
+    "blind to who stands left of whom, as CLIP is. Read by open_clip from the folder `clip_score`. Labels come from "
     "construction only."
 )
 
