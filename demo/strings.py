@@ -14,7 +14,7 @@ EXAMPLES_LABEL = "Try:"
 
 EXAMPLES = (
     "a red car to the left of a tree",
-    "two cats below a crown",
+    "two penguins below a red umbrella and a yellow star",
     "a purple balloon above a yellow book",
     "four pink hearts on a blue background",
     "a striped hat and a dog",
