@@ -26,7 +26,7 @@ from core.training.judge import (
     tokens_of,
     twist,
 )
-from core.verifiers.judge import UNDECIDED, JudgeScore
+from core.verifiers.judge import LEAST, UNDECIDED, JudgeScore, log_yes
 from core.world.captions import VOCABULARY, describe
 from core.world.holdouts import held_out
 from core.world.questions import ASKED as KINDS
@@ -112,8 +112,14 @@ def test_scores_are_means_of_the_answers(verifier):
     for prompt in PROMPTS:
         told, scores = verifier.answers(prompt, images(2)), verifier.score(prompt, images(2))
         assert [[text for text, _ in row] for row in told] == [[q.text for q in questions(prompt)]] * 2
-        means = [sum(math.log(yes) for _, yes in row) / len(row) if row else UNDECIDED for row in told]
+        means = [sum(math.log(max(yes, LEAST)) for _, yes in row) / len(row) if row else UNDECIDED for row in told]
         assert scores == pytest.approx(means, abs=1e-5)
+
+
+def test_one_answer_that_is_very_sure_does_not_outweigh_two_that_are_wrong():
+    sure, twice = torch.tensor([-40.0, 9.0, 9.0]), torch.tensor([-4.0, -4.0, 9.0])
+    assert log_yes(sure).mean() > log_yes(twice).mean() > math.log(LEAST)
+    assert log_yes(torch.tensor(-40.0)).exp() == pytest.approx(LEAST)
 
 
 def test_the_price_is_what_torch_counts_whatever_the_prompt(verifier):

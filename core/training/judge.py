@@ -26,6 +26,7 @@ from core.training.damage import Damage, apply
 from core.training.groups import make_groups
 from core.training.loop import Options, export, options, train
 from core.training.verifier_checks import Score, check_matching, decodes, draw
+from core.verifiers.judge import log_yes
 from core.world.captions import describe, full_prompt
 from core.world.compose import atlas_on, compose
 from core.world.corruptions import Wish, change, left_out, read
@@ -255,7 +256,7 @@ def scorer(judge: Judge) -> Score:
 
     def score(images: Tensor, prompts: list[str]) -> Tensor:
         asked, real = ask(prompts)
-        said = F.logsigmoid(judge(images, asked)[0]) * real
+        said = log_yes(judge(images, asked)[0]) * real
         return said.sum(-1) / real.sum(-1).clamp(min=1)
 
     return score
@@ -346,8 +347,9 @@ def main() -> None:
 
 ABOUT = (
     "Answers a prompt's questions about an image one by one: is it there, how many, in which look, where, on what "
-    "background, and is there nothing else. The score is the mean log-probability of yes. Trained on scenes and their "
-    "corruptions, as many yes as no, also as previews of every scale; labels come from construction only."
+    "background, and is there nothing else. The score is the mean log-probability of yes, none below log 0.05. Trained "
+    "on scenes and their corruptions, as many yes as no, also as previews of every scale; labels come from "
+    "construction only."
 )
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The verifier `judge`: answers the prompt's questions one by one, and is the better the more of them are yes.
 
-Scores compare images of one prompt: the mean log-probability of yes, 0 at best. Several times slower than
-image_reward. The questions are those of core/world/questions.py.
+Scores compare images of one prompt: the mean log-probability of yes, 0 at best, in which a no counts as LEAST at
+least: else one answer that is very sure would weigh more than all others, and a blank image could win. Several times
+slower than image_reward. The questions are those of core/world/questions.py.
 """
 
 import math
@@ -19,6 +20,7 @@ from core.verifiers.pixels import pixels
 from core.world.questions import MAX_ASKED, questions
 
 FLOPS = 1_546_236_928  # of one image, by torch.utils.flop_counter
+LEAST = 0.05  # probability of yes that every answer counts as at least
 UNDECIDED = math.log(0.5)  # the score where the prompt names nothing that could be asked about
 
 
@@ -38,7 +40,7 @@ class JudgeScore:
         """One number up to 0 for each image, uint8 [B, 128, 128, 3]; UNDECIDED if the prompt poses no question."""
         logits = self._logits(prompt, images)  # priced and checked even if nothing is asked
         asked = len(questions(prompt))
-        return F.logsigmoid(logits[:, :asked]).mean(1).tolist() if asked else [UNDECIDED] * len(logits)
+        return log_yes(logits[:, :asked]).mean(1).tolist() if asked else [UNDECIDED] * len(logits)
 
     def answers(self, prompt: str, images: np.ndarray) -> list[list[tuple[str, float]]]:
         """For each image the questions of the prompt, as they read, and the probability of yes."""
@@ -53,6 +55,11 @@ class JudgeScore:
         asked = F.pad(asked, (0, 0, 0, MAX_ASKED - len(asked)))
         batch = pixels(images)
         return self.judge(batch, asked.expand(len(batch), -1, -1))[0]
+
+
+def log_yes(logits: Tensor) -> Tensor:
+    """What an answer adds to the score."""
+    return F.logsigmoid(logits).clamp(min=math.log(LEAST))
 
 
 def load() -> JudgeScore:
