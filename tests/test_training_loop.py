@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from core.models.tokenizer import Tokenizer, TokenizerConfig
@@ -61,3 +62,45 @@ def test_a_decoder_that_learns_on_leaves_every_bit_as_it_is(half, tmp_path: Path
     after = averaged.quantise(averaged.encode(images))
     assert progress.step > 1 and all(map(torch.equal, bits, after[0]))
     assert not torch.equal(drawn, averaged.decode(after[1][-1]))
+
+
+class Pupil(nn.Module):
+    """What is kept and the head of an auxiliary task."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept, self.head = nn.Linear(8, 1), nn.Linear(8, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.kept(x) + self.head(x)
+
+
+def started(opt: Options) -> Pupil:
+    """A pupil as it is before its first step."""
+    return train(Pupil(), batch, loss, opt, kept=lambda pupil: pupil.kept)[0]
+
+
+def test_a_warm_start_begins_with_what_the_file_holds_and_leaves_the_rest(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("BEAMSCOPE_CACHE", str(tmp_path))
+    file = tmp_path / "kept.safetensors"
+    held = nn.Linear(8, 1).half().state_dict()
+    save_file(held, file)
+    torch.manual_seed(0)
+    warm = started(Options("warm", minutes=1e-9, batch=4, lr=0.0, initial=file))
+    torch.manual_seed(0)
+    cold = started(Options("cold", minutes=1e-9, batch=4, lr=0.0))
+    assert all(torch.equal(held[key].float(), value) for key, value in warm.kept.state_dict().items())
+    assert not torch.equal(warm.kept.weight, cold.kept.weight)
+    assert torch.equal(warm.head.weight, cold.head.weight)
+
+
+@pytest.mark.parametrize("what", ["nothing", "no safetensors", "another model"])
+def test_a_warm_start_from_what_is_no_such_file_says_what_is_allowed(what, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("BEAMSCOPE_CACHE", str(tmp_path))
+    file = tmp_path / "some.safetensors"
+    if what == "no safetensors":
+        file.write_bytes(b"weights")
+    if what == "another model":
+        save_file(nn.Linear(3, 1).state_dict(), file)
+    with pytest.raises(SystemExit, match="some.safetensors.*Allowed.*begin with random weights"):
+        started(Options("warm", minutes=1e-9, batch=4, lr=0.0, initial=file))

@@ -9,7 +9,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import open_clip
@@ -23,7 +23,7 @@ from core.models.text import TABLE
 from core.models.tokenizer import Tokenizer
 from core.training.cells import SIZES, cell_loss, cells
 from core.training.damage import Damage, apply, sample_damage
-from core.training.loop import Options, export, load_file_into, options, train
+from core.training.loop import Options, export, options, train
 from core.training.verifier_checks import Score, check_matching, sheet
 from core.verifiers.clip_score import ids
 from core.world.captions import INDEX, MAX_WORDS, VOCABULARY, describe
@@ -146,11 +146,8 @@ def main() -> None:
     opt: Options = options("clip_score", __doc__, minutes=20, batch=64, lr=1.5e-3)
     tokenizer = load_tokenizer().to(opt.device)
     torch.manual_seed(opt.seed)
-    model = Student()
-    if opt.initial:  # the head of the auxiliary task is not in it
-        load_file_into(model.clip, opt.initial)
-    model, begun = model.to(memory_format=torch.channels_last), replace(opt, initial=None)
-    model, progress = train(model, batch, make_loss(tokenizer), begun, ema=0.998, parts=layers)
+    model, loss = Student().to(memory_format=torch.channels_last), make_loss(tokenizer)
+    model, progress = train(model, batch, loss, opt, ema=0.998, parts=layers, kept=lambda student: student.clip)
     clip, tokenizer = model.clip.eval().cpu(), tokenizer.cpu()
     metrics = check_matching(scorer(clip), tokenizer, count=160)
     export(clip, opt, progress, MODEL, metrics, ABOUT)

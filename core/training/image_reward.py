@@ -6,7 +6,6 @@ they show (noun, colour, centre), which the weights file leaves out. Needs the t
 """
 
 import random
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +19,7 @@ from core.models.tokenizer import Tokenizer
 from core.training.cells import cell_loss
 from core.training.damage import apply
 from core.training.groups import Groups, make_groups
-from core.training.loop import Options, export, load_file_into, options, train
+from core.training.loop import Options, export, options, train
 from core.training.verifier_checks import Score, calibration, check_matching, scores, sheet
 from core.world.captions import INDEX
 from core.world.compose import atlas_on, compose
@@ -98,6 +97,10 @@ def make_loss(tokenizer: Tokenizer):
     return loss
 
 
+def trunk(model: Student) -> list[nn.Module]:
+    return [model.reward.trunk]
+
+
 def scorer(reward: Reward) -> Score:
     return lambda images, prompts: reward(images, tokenise(prompts))
 
@@ -117,12 +120,8 @@ def main() -> None:
     opt: Options = options("image_reward", __doc__, minutes=30, batch=32, lr=1.2e-3)
     config, tokenizer = RewardConfig(), load_tokenizer().to(opt.device)
     torch.manual_seed(opt.seed)
-    model = Student(config)
-    if opt.initial:  # the heads of the auxiliary task are not in it
-        load_file_into(model.reward, opt.initial)
-    model = model.to(memory_format=torch.channels_last)
-    begun = replace(opt, initial=None)
-    model, progress = train(model, batch, make_loss(tokenizer), begun, ema=0.998, parts=lambda m: [m.reward.trunk])
+    model, loss = Student(config).to(memory_format=torch.channels_last), make_loss(tokenizer)
+    model, progress = train(model, batch, loss, opt, ema=0.998, parts=trunk, kept=lambda student: student.reward)
     reward, tokenizer = model.reward.eval().cpu(), tokenizer.cpu()
     metrics = standardise(reward) | check_matching(scorer(reward), tokenizer)
     export(reward, opt, progress, {"widths": config.widths}, metrics, ABOUT)

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
@@ -136,15 +137,17 @@ def ahead(make: Callable, jobs: Iterable[tuple], workers: int = 0) -> Iterator:
 def train(
     model: nn.Module, batch: Batch, loss: Loss, opt: Options, decay: float = 0.05, ema: float = 0.999,
     parts: Callable[[nn.Module], Iterable[nn.Module]] = lambda model: [model],
+    kept: Callable[[nn.Module], nn.Module] = lambda model: model,
 ):
     """Train for `opt.minutes`, resuming from the checkpoint if there is one. Returns (averaged model, Progress).
 
     `parts`: those of the model that the loss calls, where it does not call the whole. What needs no gradient stays.
+    `kept`: what a weights file holds of the model, where heads of an auxiliary task are left out of it.
     Returns in the first process only: the others end here.
     """
     model.to(opt.device)
     if opt.initial:
-        load_file_into(model, opt.initial)
+        load_file_into(kept(model), opt.initial)
     averaged = copy.deepcopy(model).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(_groups(model, decay), lr=opt.lr, betas=(0.9, 0.95))
     progress = Progress()
@@ -199,8 +202,16 @@ def _halve(model: nn.Module, device: str) -> None:
 
 def load_file_into(model: nn.Module, path: Path) -> None:
     """Begin with the weights of `path`, all of them; a warm start, said in the card."""
-    tensors = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
-    model.load_state_dict(tensors, strict=True)
+    try:
+        stored = load_file(path)
+        tensors = {key: value.float() if value.is_floating_point() else value for key, value in stored.items()}
+        model.load_state_dict(tensors, strict=True)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise SystemExit(
+            f"--initial {path}: no weights of this model ({said}). Allowed: a safetensors file that this trainer's "
+            "export wrote, with every tensor of the same shape. Leave the option out to begin with random weights."
+        ) from None
 
 
 def _rng(opt: Options, step: int) -> random.Random:
