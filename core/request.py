@@ -14,11 +14,11 @@ from core.generators.registry import GENERATORS, load_generator
 from core.packages.readiness import require
 from core.registry import pick
 from core.search.budget import Cost
+from core.search.checks import check_spec
 from core.search.errors import BadRequest, PromptOutOfWorld
 from core.search.events import RunSpec
 from core.search.guide import Guide
 from core.search.scoring import named
-from core.search.search import check_spec
 from core.search.sizing import Speeds, estimate, fit
 from core.search.strategies.registry import checked_params, require_abilities
 from core.speed import speeds

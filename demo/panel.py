@@ -13,9 +13,9 @@ import gradio as gr
 
 from core.packages.readiness import Readiness
 from core.registry import pick
+from core.search.checks import MAX_FINALISTS
 from core.search.errors import BadRequest
 from core.search.schema import Param
-from core.search.search import MAX_FINALISTS
 from core.search.strategies.registry import STRATEGIES, get_strategy, unsupported
 from demo import settings, strings
 from demo.component import Amount, Choice, Dial, Notice, line, lines

@@ -11,12 +11,13 @@ from typing import Any
 
 from core.compare import rival
 from core.search.budget import Cost
+from core.search.checks import MAX_FINALISTS
 from core.search.errors import BadRequest, PromptOutOfWorld
 from core.search.events import RunSpec
 from core.search.guide import Guide
 from core.search.schema import Param, parse_value
-from core.search.search import MAX_FINALISTS, SEEDS
 from core.search.sizing import estimate, fit
+from core.search.states import SEEDS
 from core.search.strategies.registry import STRATEGIES, checked_params, get_strategy, require_abilities, unsupported
 from core.speed import speeds
 from demo import strings

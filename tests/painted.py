@@ -13,7 +13,7 @@ from PIL import Image
 
 from core.registry import Entry, Needs
 from core.search.budget import Cost
-from core.search.search import derive_seed
+from core.search.states import derive_seed
 from core.world.captions import check
 from demo.models import Models
 from demo.strings import EXAMPLES

@@ -7,10 +7,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from core.search.checks import MAX_FINALISTS
 from core.search.errors import BadRequest
 from core.search.events import Finished, Judged, Scored
 from core.search.guide import Guide, Marks
-from core.search.search import MAX_FINALISTS, Search
+from core.search.search import Search
 from core.search.tree import Tree
 from tests.test_search import every_case, searched, spec_of, verifiers
 from tests.toy import Closeness, ToyGenerator

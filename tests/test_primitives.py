@@ -5,7 +5,8 @@ from base64 import b64decode
 import pytest
 
 from core.search.events import Expanded, Pruned
-from core.search.search import Search, derive_seed
+from core.search.search import Search
+from core.search.states import derive_seed
 from core.search.tree import RULES
 from tests.test_search import drained, spec_of, verifiers
 from tests.toy import ToyGenerator

@@ -26,7 +26,8 @@ from core.search.events import (
     Steered,
     from_json,
 )
-from core.search.search import SEEDS, Search, derive_seed
+from core.search.search import Search
+from core.search.states import SEEDS, derive_seed
 from core.search.strategies.registry import STRATEGIES, unsupported
 from core.search.tree import Tree
 from tests.toy import Brightness, Closeness, ToyGenerator

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.search.budget import Cost
-from core.search.search import derive_seed
+from core.search.states import derive_seed
 
 TARGET = (3, 1, 4, 1)
 UNKNOWN = 255   # a pixel whose digit is not drawn yet

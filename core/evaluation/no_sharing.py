@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from core.search.search import derive_seed
+from core.search.states import derive_seed
 
 Path = tuple[int, ...]  # which child at every step; () is the bare prompt
 

@@ -16,8 +16,8 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from core.search import events as ev
+from core.search.checks import check_spec
 from core.search.errors import BeamscopeError
-from core.search.search import check_spec
 from core.search.strategies.registry import checked_params
 from core.search.tree import Tree
 

@@ -1,19 +1,15 @@
 """Beam search that decides at every step how many candidates the step is worth."""
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from core.search.events import Look
+from core.search.primitives import Primitives, Steps
 from core.search.schema import Range
-
-if TYPE_CHECKING:
-    from core.search.search import Search, Steps
-    from core.search.tree import Node, Tree
+from core.search.tree import Node, Tree
 
 PILOT = 2    # candidates per place in the beam that are drawn before it is decided on more
 MOST = 3     # times the average number that one step may draw: memory holds them all at once
@@ -21,7 +17,7 @@ DOUBT = 4    # pairs of scores that count as much as the guess before any is see
 
 
 def adaptive_beam(
-    search: Search,
+    search: Primitives,
     width: Annotated[int, Range(1, 64)] = 3,
     branch: Annotated[int, Range(1, 64)] = 5,
     look: Look = "preview",
@@ -48,7 +44,7 @@ def adaptive_beam(
     return beam
 
 
-def _reached(search: Search, stop: float | None) -> bool:
+def _reached(search: Primitives, stop: float | None) -> bool:
     return stop is not None and search.best_score is not None and search.best_score >= stop
 
 

@@ -1,21 +1,16 @@
 """Composition by searching coarse scales, detail by diffusion."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import Annotated
 
 from core.search.events import Look
+from core.search.primitives import Primitives, Steps
 from core.search.schema import Range
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from core.search.search import Search, Steps
-    from core.search.tree import Node
+from core.search.tree import Node
 
 
 def ar_then_flow(
-    search: Search,
+    search: Primitives,
     width: Annotated[int, Range(1, 64)] = 3,
     branch: Annotated[int, Range(1, 64)] = 5,
     scales: Annotated[int, Range(1, 64)] = 4,
@@ -36,7 +31,7 @@ def ar_then_flow(
     return (yield from search.keep(images, 1, rule="best_of_n"))
 
 
-def _handed_over(search: Search, beam: Sequence[Node], draws: int) -> Steps[list[Node]]:
+def _handed_over(search: Primitives, beam: Sequence[Node], draws: int) -> Steps[list[Node]]:
     """`draws` children of each node in the noise; a resumed node that is there already goes on from where it is."""
     if beam[0].step > search.handover_step:
         return (yield from search.expand(beam, draws))

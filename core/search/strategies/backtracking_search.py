@@ -1,21 +1,16 @@
 """Depth first, and back from where it leads nowhere."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import Annotated
 
 from core.search.events import Look
+from core.search.primitives import Primitives, Steps
 from core.search.schema import Range
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from core.search.search import Search, Steps
-    from core.search.tree import Node, Tree
+from core.search.tree import Node, Tree
 
 
 def backtracking_search(
-    search: Search,
+    search: Primitives,
     branch: Annotated[int, Range(1, 64)] = 4,
     threshold: Annotated[float, Range(-100, 100)] = 1.0,
     visits: Annotated[int, Range(1, 256)] = 12,
@@ -63,13 +58,13 @@ def _last_with_its_image(tree: Tree, node: Node) -> Node:
     return node if first is None else _last_with_its_image(tree, first)
 
 
-def _close(search: Search, waiting: Sequence[Node]) -> Steps[None]:
+def _close(search: Primitives, waiting: Sequence[Node]) -> Steps[None]:
     """Let go of those whose turn did not come, step by step."""
     for step in sorted({node.step for node in waiting}):
         yield from search.drop([node for node in waiting if node.step == step], "not_needed")
 
 
-def _result(search: Search) -> Steps[list[Node]]:
+def _result(search: Primitives) -> Steps[list[Node]]:
     """The best of the nodes that were finished, if any was: with rollouts an unfinished one may have the image."""
     finished = [node for node in search.tree.nodes.values() if search.finished([node])]
     return (yield from search.keep(finished, 1, rule="best_of_n")) if finished else [search.tree.best()]

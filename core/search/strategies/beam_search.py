@@ -1,21 +1,19 @@
 """Beam search over prefixes: the strategy of the paper."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from core.search.events import Look
+from core.search.primitives import Primitives, Steps
 from core.search.schema import Range
-
-if TYPE_CHECKING:
-    from core.search.search import Search, Steps
-    from core.search.tree import Node
+from core.search.tree import Node
 
 
 def beam_search(
-    search: "Search",
+    search: Primitives,
     width: Annotated[int, Range(1, 64)] = 3,
     branch: Annotated[int, Range(1, 64)] = 5,
     look: Look = "preview",
-) -> "Steps[list[Node]]":
+) -> Steps[list[Node]]:
     """Keep the `width` best prefixes after every step, each grown `branch` ways (Riise et al. 2025, fig. 2c).
 
     The first step draws width * branch candidates, as many as every later one.

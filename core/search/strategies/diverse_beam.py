@@ -1,24 +1,19 @@
 """Beam search that does not collapse into one family or into one picture."""
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from core.search.clustering import near_duplicates
 from core.search.events import Look
+from core.search.primitives import Primitives, Steps
 from core.search.schema import Range
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from core.search.search import Search, Steps
-    from core.search.tree import Node, Tree
+from core.search.tree import Node, Tree
 
 
 def diverse_beam(
-    search: Search,
+    search: Primitives,
     width: Annotated[int, Range(1, 64)] = 4,
     branch: Annotated[int, Range(1, 64)] = 4,
     per_ancestor: Annotated[int, Range(1, 64)] = 2,

@@ -1,23 +1,18 @@
 """Particles that are weighed by what they promise: Feynman-Kac steering."""
 
-from __future__ import annotations
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
-from typing import TYPE_CHECKING, Annotated, Literal
-
+from core.search.primitives import Primitives, Steps
 from core.search.resampling import ess, softmax, spread, systematic
 from core.search.schema import Range
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from core.search.search import Search, Steps
-    from core.search.tree import Node, Tree
+from core.search.tree import Node, Tree
 
 Potential = Literal["max", "value", "difference"]
 
 
 def fk_steering(
-    search: Search,
+    search: Primitives,
     particles: Annotated[int, Range(1, 256)] = 8,
     temper: Annotated[float, Range(0, 100)] = 2.0,
     potential: Potential = "max",
@@ -48,7 +43,7 @@ def fk_steering(
     return (yield from search.keep(crowd, 1, rule="best_of_n"))
 
 
-def _next_choice(search: Search, nodes: Sequence[Node], every: int) -> int:
+def _next_choice(search: Primitives, nodes: Sequence[Node], every: int) -> int:
     """The first step that is a multiple of `every` and not behind the nodes; at most the last one."""
     return min(-(-nodes[0].step // every) * every, search.num_steps)
 

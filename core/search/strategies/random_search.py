@@ -1,17 +1,15 @@
 """Best of n: the baseline that every search has to beat, and all that an ODE sampler allows."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from core.search.primitives import Primitives, Steps
 from core.search.schema import Range
-
-if TYPE_CHECKING:
-    from core.search.search import Search, Steps
-    from core.search.tree import Node
+from core.search.tree import Node
 
 CHUNK = 8   # images finished in one batch: small enough to stream, large enough to be quick
 
 
-def random_search(search: "Search", n: Annotated[int, Range(1, 256)] = 16) -> "Steps[list[Node]]":
+def random_search(search: Primitives, n: Annotated[int, Range(1, 256)] = 16) -> Steps[list[Node]]:
     """Draw n independent images and keep the best (best-of-n; Riise et al. 2025, fig. 2a)."""
     root = yield from search.start()
     samples = yield from search.expand([root], n)

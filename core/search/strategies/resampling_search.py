@@ -1,22 +1,18 @@
 """Many varied candidates at coarse scales, fewer and better ones at fine scales."""
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from core.search.clustering import medoids
 from core.search.events import Look
+from core.search.primitives import Primitives, Steps
 from core.search.resampling import Resampler, draw_copies, softmax, zscores
 from core.search.schema import Range
-
-if TYPE_CHECKING:
-    from core.search.search import Search, Steps
-    from core.search.tree import Node
+from core.search.tree import Node
 
 
 def resampling_search(
-    search: Search,
+    search: Primitives,
     particles: Annotated[int, Range(1, 64)] = 4,
     widen: Annotated[int, Range(1, 16)] = 4,
     temper: Annotated[float, Range(0, 100)] = 2.0,

@@ -1,18 +1,14 @@
 """Back into the noise and out again by another way, nearer to the image each time."""
 
-from __future__ import annotations
+from typing import Annotated
 
-from typing import TYPE_CHECKING, Annotated
-
+from core.search.primitives import Primitives, Steps
 from core.search.schema import Range
-
-if TYPE_CHECKING:
-    from core.search.search import Search, Steps
-    from core.search.tree import Node
+from core.search.tree import Node
 
 
 def search_over_paths(
-    search: Search,
+    search: Primitives,
     paths: Annotated[int, Range(1, 64)] = 2,
     branch: Annotated[int, Range(1, 64)] = 3,
     start: Annotated[int, Range(2, 64)] = 5,

@@ -1,18 +1,14 @@
 """A walk through the space of first noises, and all the search that an ODE sampler allows beyond best of n."""
 
-from __future__ import annotations
+from typing import Annotated
 
-from typing import TYPE_CHECKING, Annotated
-
+from core.search.primitives import Primitives, Steps
 from core.search.schema import Range
-
-if TYPE_CHECKING:
-    from core.search.search import Search, Steps
-    from core.search.tree import Node
+from core.search.tree import Node
 
 
 def zero_order(
-    search: Search,
+    search: Primitives,
     neighbours: Annotated[int, Range(1, 64)] = 2,
     rounds: Annotated[int, Range(1, 64)] = 6,
     closeness: Annotated[float, Range(-1, 1)] = 0.95,
