@@ -1,7 +1,7 @@
 """The recorded runs of the six lessons: found by trying prompts and seeds until one tells what its lesson says.
 
 `python -m demo.record --lessons` writes them under assets/learn, with lessons.json: which run, up to which event and
-which node every scene shows, and the figures its sentence names. The sentences are in demo/strings.py.
+which node every scene shows, and the figures its sentence names. The sentences are in lesson_strings.py.
 """
 
 import json
@@ -19,7 +19,7 @@ from core.search.errors import BadRequest
 from core.search.events import Pruned, RunSpec
 from core.search.tree import Node, Tree
 from core.store.runs import RunStore
-from demo import settings, strings
+from demo import lesson_strings, settings
 from demo.jobs import compute, create
 from demo.lesson_points import (
     CLEAR,
@@ -248,7 +248,7 @@ def read_lessons(out: Path = LESSONS) -> dict[str, Any]:
 def told_lessons(library: Library, out: Path = LESSONS) -> list[dict[str, Any]]:
     """The lessons whose runs are here, in order, with their sentences filled in."""
     whole = {name: lesson for name, lesson in read_lessons(out).items() if _is_there(library, lesson)}
-    return [_told(name, whole[name]) for name in strings.LESSONS if name in whole]
+    return [_told(name, whole[name]) for name in lesson_strings.LESSONS if name in whole]
 
 
 def _is_there(library: Library, lesson: dict[str, Any]) -> bool:
@@ -256,7 +256,7 @@ def _is_there(library: Library, lesson: dict[str, Any]) -> bool:
 
 
 def _told(name: str, lesson: dict[str, Any]) -> dict[str, Any]:
-    title, sentences = strings.LESSONS[name]
+    title, sentences = lesson_strings.LESSONS[name]
     scenes = [
         {**scene, "title": heading.format(**scene["values"]), "text": text.format(**scene["values"])}
         for scene, (heading, text) in zip(lesson["scenes"], sentences, strict=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 
-from demo import strings
+from demo import script_strings
 from demo.context import Context
 from demo.theme import STATIC
 
@@ -24,7 +24,7 @@ def add_assets(app: FastAPI, _context: Context) -> None:
 
     @app.get("/page/strings.js")
     def words() -> Response:
-        return Response(strings.script(), media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+        return Response(script_strings.script(), media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
     @app.get("/page/{name}")
     def script(name: str) -> Response:

@@ -5,10 +5,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from demo import strings
+from demo import lesson_strings, script_strings, strings
 from tests.browser.test_page import finish, search
 
-TEXT = strings.JS
+TEXT = script_strings.JS
 
 
 def own_run(page, address):
@@ -124,7 +124,7 @@ def test_every_scene_of_every_lesson_drives_the_stage(open_page, address):
 
 def test_a_teacher_can_send_a_link_to_a_scene(open_page, address):
     page = open_page(f"{address}/learn?lesson=3&scene=2", ready=".bs-plot .main-svg")
-    title, scenes = strings.LESSONS["greedy"]
+    title, scenes = lesson_strings.LESSONS["greedy"]
     expect(page.locator(".bs-lesson-card h2")).to_have_text(title)
     expect(page.locator(".bs-scene[aria-current=step]")).to_have_text(scenes[1][0])
     page.get_by_role("button", name=TEXT["learn"]["next"], exact=True).click()
@@ -135,7 +135,7 @@ def test_a_lesson_is_taken_with_the_keyboard_alone(open_page, address):
     page = open_page(f"{address}/learn", ready=".bs-plot .main-svg")
     page.locator(".bs-lesson").nth(1).focus()
     page.keyboard.press("Enter")
-    expect(page.locator(".bs-lesson-card h2")).to_have_text(strings.LESSONS["best_of_n"][0])
+    expect(page.locator(".bs-lesson-card h2")).to_have_text(lesson_strings.LESSONS["best_of_n"][0])
     page.locator(".bs-lesson-buttons .bs-primary").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from core.store.runs import RunStore
-from demo import strings
+from demo import script_strings
 from tests.browser.axe import findings
 from tests.browser.test_page import finish, search_long
 
@@ -70,14 +70,14 @@ def test_a_replay_plays_at_the_chosen_speed(stage):
     pressed(stage, "2×").click()
     stage.locator(".bs-title").click()
     stage.keyboard.press("Space")
-    expect(stage.locator(".bs-play")).to_have_text(strings.JS["player"]["pause"])
+    expect(stage.locator(".bs-play")).to_have_text(script_strings.JS["player"]["pause"])
     finish(stage)
-    expect(stage.locator(".bs-play")).to_have_text(strings.JS["player"]["play"])
+    expect(stage.locator(".bs-play")).to_have_text(script_strings.JS["player"]["play"])
 
 
 def test_images_are_compared_in_several_ways(stage):
     pressed(stage, "Slider").click()
-    cut = stage.get_by_role("slider", name=strings.JS["compare"]["cut"])
+    cut = stage.get_by_role("slider", name=script_strings.JS["compare"]["cut"])
     cut.fill("20")
     assert stage.evaluate("document.querySelectorAll('.bs-stack img')[1].style.clipPath") == "inset(0px 0px 0px 20%)"
     pressed(stage, "Difference").click()
@@ -99,7 +99,7 @@ def test_a_blind_vote_hides_whose_picture_it_is_until_it_is_cast(stage):
     expect(pictures).not_to_contain_text("3.0")
     said = stage.locator(".bs-frame img").evaluate_all("(all) => all.map((one) => one.alt)")
     assert said and "painter" not in " ".join(said)
-    pressed(stage, strings.JS["blind"]["first"]).click()
+    pressed(stage, script_strings.JS["blind"]["first"]).click()
     told = re.compile("You chose (painter|noisy).* warmth prefers painter.*of your 1 clear")
     expect(stage.locator(".bs-told")).to_contain_text(told)
     expect(pictures).to_contain_text("painter · beam search")
@@ -109,7 +109,7 @@ def test_the_chart_counts_flops_passes_or_seconds(stage):
     ends = {}
     for name, axis in (("FLOPs", "gflop"), ("NFE", "nfe"), ("Seconds", "seconds")):
         pressed(stage, name).click()
-        expect(stage.locator(".bs-chart")).to_contain_text(strings.JS["chart"][f"{axis}_axis"])
+        expect(stage.locator(".bs-chart")).to_contain_text(script_strings.JS["chart"][f"{axis}_axis"])
         ends[name] = stage.evaluate("document.querySelector('.bs-chart').data.at(-2).x.at(-1)")
     assert len(set(ends.values())) == 3
 

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from core.store.runs import RunStore
 from core.world.captions import check
-from demo import settings, strings
+from demo import lesson_strings, settings, strings
 from demo.jobs import compute, create
 from demo.lesson_points import POINTS, trees_of
 from demo.lessons import LESSONS, PROMPTS, RECIPES, read_lessons, told_lessons, weights
@@ -169,7 +169,7 @@ def test_about_names_every_model_and_its_weights(server):
 
 def test_there_are_six_lessons_and_their_sentences_are_filled_in():
     lessons = told_lessons(Library([RunStore(LESSONS, read_only=True)]))
-    assert [lesson["name"] for lesson in lessons] == list(strings.LESSONS) and len(lessons) == 6
+    assert [lesson["name"] for lesson in lessons] == list(lesson_strings.LESSONS) and len(lessons) == 6
     for scene in (scene for lesson in lessons for scene in lesson["scenes"]):
         assert scene["title"] and scene["text"] and not re.search(r"[{}]", scene["title"] + scene["text"])
 
@@ -199,7 +199,7 @@ def test_runs_that_do_not_tell_a_point_are_refused():
 
 def test_no_two_lessons_show_the_same_prompt_and_the_models_know_every_word():
     tried = [prompt for prompts in PROMPTS.values() for prompt in prompts]
-    assert len(tried) == len(set(tried)) and PROMPTS.keys() == RECIPES.keys() == strings.LESSONS.keys()
+    assert len(tried) == len(set(tried)) and PROMPTS.keys() == RECIPES.keys() == lesson_strings.LESSONS.keys()
     assert [prompt for prompt in tried if check(prompt).unknown or check(prompt).notes] == []
     shown = {name: lesson["prompt"] for name, lesson in read_lessons().items()}
     assert all(prompt in PROMPTS[name] for name, prompt in shown.items())
