@@ -233,6 +233,8 @@ ABOUT = {
         "Judge": "a dear verifier that sees only the finalists and chooses among them",
         "Kept, pruned": "what survives a choice and what does not; pruned nodes stay in the tree",
         "Width, branch": "how many nodes are kept at a step, and how many children each gets",
+        "SDE": "a diffusion sampler that draws fresh noise at every step, so that a search can choose at every one; "
+               "the usual sampler draws the first noise only",
         "Best so far": "the highest score of a finished image up to a cost: the any-time curve",
         "Pruning regret": "final score of a run resumed from a pruned node, minus the result it was pruned for",
     },
